@@ -1,0 +1,191 @@
+//! The application payload of a message: `Arguments` and `ArgumentsKw`, carried unparsed.
+
+use std::borrow::Cow;
+
+use crate::{
+    Dict, EncodeError, List, Serializer, Value,
+    cbor::{self, CborWriter},
+    dict::{DictRepr, ListRepr},
+    json::{self, JsonWriter},
+    msgpack::{self, MsgPackWriter},
+    writer::{self, Writer},
+};
+
+/// `Arguments` and `ArgumentsKw` as raw, completely validated spans of the sender's message.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload<'a> {
+    pub(crate) serializer: Serializer,
+    /// The list, absent if the message has neither element. Never a null. With `enc_algo` in the options it
+    /// may be one string or octets instead, see [`Payload::opaque`].
+    pub(crate) args: Option<&'a [u8]>,
+    /// The dict, absent if the message does not have it or has null there.
+    pub(crate) kwargs: Option<&'a [u8]>,
+    /// Whether the spans are in a form that every decoder of the serializer reads. CBOR strings in chunks are
+    /// not, for one: they are valid, but a deployed JavaScript decoder refuses them. Such spans are rewritten.
+    pub(crate) verbatim: bool,
+}
+
+/// A payload that owns its octets: what crosses to another shard or waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayloadBuf {
+    serializer: Serializer,
+    octets: Box<[u8]>,
+    /// Where `args` ends in `octets`; `None` without args.
+    args_end: Option<usize>,
+    has_kwargs: bool,
+}
+
+impl<'a> Payload<'a> {
+    /// No arguments at all.
+    pub const NONE: Payload<'static> =
+        Payload { serializer: Serializer::Json, args: None, kwargs: None, verbatim: true };
+
+    /// The serializer that the spans are written in.
+    pub fn serializer(&self) -> Serializer {
+        self.serializer
+    }
+    /// Whether the message has neither `Arguments` nor `ArgumentsKw`.
+    pub fn is_none(&self) -> bool {
+        self.args.is_none() && self.kwargs.is_none()
+    }
+    /// Octets of both spans together.
+    pub fn len(&self) -> usize {
+        self.args.map_or(0, <[u8]>::len) + self.kwargs.map_or(0, <[u8]>::len)
+    }
+    /// Whether there are no octets.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Copies both spans into one right-sized block.
+    pub fn to_buf(&self) -> PayloadBuf {
+        if !self.verbatim
+            && let Ok(normal) = transcode(self, self.serializer)
+        {
+            return normal;
+        }
+        let mut octets = Vec::with_capacity(self.len());
+        octets.extend_from_slice(self.args.unwrap_or_default());
+        octets.extend_from_slice(self.kwargs.unwrap_or_default());
+        PayloadBuf {
+            serializer: self.serializer,
+            octets: octets.into_boxed_slice(),
+            args_end: self.args.map(<[u8]>::len),
+            has_kwargs: self.kwargs.is_some(),
+        }
+    }
+    /// The positional arguments, read lazily. `None` if there are none, and for a payload that is
+    /// [opaque](Payload::opaque).
+    pub fn args(&self) -> Option<List<'a>> {
+        let octets = self.args?;
+        let list = match self.serializer {
+            Serializer::Json => octets.first() == Some(&b'['),
+            Serializer::MsgPack => matches!(octets.first(), Some(0x90..=0x9f | 0xdc | 0xdd)),
+            Serializer::Cbor => matches!(octets.first(), Some(0x80..=0x9f)),
+        };
+        list.then_some(List(ListRepr::Raw(self.serializer, octets)))
+    }
+    /// The keyword arguments, read lazily.
+    pub fn kwargs(&self) -> Option<Dict<'a>> {
+        self.kwargs.map(|octets| Dict(DictRepr::Raw(self.serializer, octets)))
+    }
+    /// The octets that stand in the place of `Arguments`, if they do: payload transparency as clients deployed
+    /// it, announced by `enc_algo` in the options. It passes from serializer to serializer as octets.
+    pub fn opaque(&self) -> Option<Cow<'a, [u8]>> {
+        let octets = self.args?;
+        match self.serializer {
+            Serializer::Json => json::opaque(octets),
+            Serializer::MsgPack => msgpack::opaque(octets),
+            Serializer::Cbor => cbor::opaque(octets),
+        }
+    }
+}
+
+impl PayloadBuf {
+    /// Encodes values as a payload: for tests, clients and the router's own messages.
+    ///
+    /// # Errors
+    /// If the serializer cannot express a value.
+    pub fn from_values(
+        serializer: Serializer,
+        args: &[Value<'_>],
+        kwargs: &[(&str, Value<'_>)],
+    ) -> Result<PayloadBuf, EncodeError> {
+        match serializer {
+            Serializer::Json => from_values::<JsonWriter>(args, kwargs),
+            Serializer::MsgPack => from_values::<MsgPackWriter>(args, kwargs),
+            Serializer::Cbor => from_values::<CborWriter>(args, kwargs),
+        }
+    }
+    /// The payload in borrowed form.
+    pub fn as_payload(&self) -> Payload<'_> {
+        let (args, kwargs) = self.octets.split_at(self.args_end.unwrap_or(0));
+        Payload {
+            serializer: self.serializer,
+            args: self.args_end.map(|_| args),
+            kwargs: self.has_kwargs.then_some(kwargs),
+            verbatim: true,
+        }
+    }
+    /// The same payload written for another serializer (without a tree).
+    ///
+    /// # Errors
+    /// If that serializer cannot express a value.
+    pub fn transcode(&self, to: Serializer) -> Result<PayloadBuf, EncodeError> {
+        if to == self.serializer {
+            return Ok(self.clone());
+        }
+        transcode(&self.as_payload(), to)
+    }
+    /// Octets held.
+    pub fn len(&self) -> usize {
+        self.octets.len()
+    }
+    /// Whether no octets are held.
+    pub fn is_empty(&self) -> bool {
+        self.octets.is_empty()
+    }
+}
+
+/// The payload of these values: without kwargs and args none at all, without kwargs args alone.
+fn from_values<W: Writer>(
+    args: &[Value<'_>],
+    kwargs: &[(&str, Value<'_>)],
+) -> Result<PayloadBuf, EncodeError> {
+    let mut octets = Vec::new();
+    let mut args_end = None;
+    if !args.is_empty() {
+        writer::list::<W>(&mut octets, ListRepr::Items(args))?;
+        args_end = Some(octets.len());
+    }
+    if !kwargs.is_empty() {
+        writer::dict::<W>(&mut octets, DictRepr::Pairs(kwargs))?;
+    }
+    Ok(PayloadBuf {
+        serializer: W::SERIALIZER,
+        octets: octets.into_boxed_slice(),
+        args_end,
+        has_kwargs: !kwargs.is_empty(),
+    })
+}
+
+fn transcode(payload: &Payload<'_>, to: Serializer) -> Result<PayloadBuf, EncodeError> {
+    let write = match to {
+        Serializer::Json => writer::transcode::<JsonWriter>,
+        Serializer::MsgPack => writer::transcode::<MsgPackWriter>,
+        Serializer::Cbor => writer::transcode::<CborWriter>,
+    };
+    let mut octets = Vec::with_capacity(payload.len());
+    if let Some(args) = payload.args {
+        write(payload.serializer, args, &mut octets)?;
+    }
+    let args_end = payload.args.map(|_| octets.len());
+    if let Some(kwargs) = payload.kwargs {
+        write(payload.serializer, kwargs, &mut octets)?;
+    }
+    Ok(PayloadBuf {
+        serializer: to,
+        octets: octets.into_boxed_slice(),
+        args_end,
+        has_kwargs: payload.kwargs.is_some(),
+    })
+}
