@@ -1,0 +1,117 @@
+//! Runs a server over octets and writes down what came out.
+
+use std::sync::Arc;
+
+use wampline_transports::server::{Established, Fault, FaultKind, Options, Origins, Received, Server};
+use wampline_wire::Serializer;
+
+/// What came out of a stream, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Established(Established),
+    Text(Vec<u8>),
+    Binary(Vec<u8>),
+    Pong,
+    Closed,
+    Fault(FaultKind),
+}
+
+/// Everything that a server did with a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Transcript {
+    pub(crate) events: Vec<Event>,
+    /// What the peer was told.
+    pub(crate) control: Vec<u8>,
+    /// The reason of the fault, if there was one.
+    pub(crate) reason: Option<&'static str>,
+}
+
+impl Transcript {
+    /// The messages, whatever their kind.
+    pub(crate) fn messages(&self) -> Vec<&[u8]> {
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Text(octets) | Event::Binary(octets) => Some(&octets[..]),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(crate) fn control_text(&self) -> &str {
+        std::str::from_utf8(&self.control).unwrap()
+    }
+
+    /// The transcript of what follows the handshake: without the event and the octets of the handshake.
+    pub(crate) fn after_handshake(mut self) -> Transcript {
+        assert!(matches!(self.events.remove(0), Event::Established(_)));
+        let end = match self.control[0] {
+            0x7F => 4,
+            _ => self.control.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4,
+        };
+        self.control.drain(..end);
+        self
+    }
+}
+
+/// Everything on offer, with short limits.
+pub(crate) fn options() -> Options {
+    Options {
+        rawsocket: true,
+        websocket: true,
+        serializers: Serializer::ALL.to_vec(),
+        paths: vec!["/ws".to_owned(), "/".to_owned()],
+        origins: Origins::SameHostOrLoopback,
+        assume_subprotocol: None,
+        echo: false,
+        message_bytes_max: 1 << 20,
+    }
+}
+
+pub(crate) fn server(options: &Options) -> Server {
+    Server::new(Arc::new(options.clone()))
+}
+
+/// Hands octets to a server until it has used them all up.
+pub(crate) fn feed(server: &mut Server, octets: &[u8], transcript: &mut Transcript) {
+    let mut buffer = octets.to_vec();
+    let mut input = &mut buffer[..];
+    loop {
+        let event = match server.receive(&mut input, &mut transcript.control) {
+            Ok(None) => break,
+            Ok(Some(Received::Established(established))) => Event::Established(established),
+            Ok(Some(Received::Message { octets, text: true })) => Event::Text(octets.to_vec()),
+            Ok(Some(Received::Message { octets, text: false })) => Event::Binary(octets.to_vec()),
+            Ok(Some(Received::Pong)) => Event::Pong,
+            Ok(Some(Received::Closed)) => Event::Closed,
+            Err(Fault { reason, kind }) => {
+                transcript.reason = Some(reason);
+                Event::Fault(kind)
+            }
+        };
+        transcript.events.push(event);
+    }
+    assert!(input.is_empty(), "None means that the input is used up");
+    assert!(server.is_mid_message() || server.heap_bytes() == 0, "a buffer is held between messages");
+}
+
+/// What a server does with a stream that arrives in these pieces.
+pub(crate) fn run<'a>(options: &Options, pieces: impl IntoIterator<Item = &'a [u8]>) -> Transcript {
+    let (mut server, mut transcript) = (server(options), Transcript::default());
+    pieces.into_iter().for_each(|piece| feed(&mut server, piece, &mut transcript));
+    transcript
+}
+
+/// What a server does with a stream, which must not depend on how it is split: whole, octet by octet, cut in two at
+/// every place, and in pieces of every small size.
+pub(crate) fn serve(options: &Options, stream: &[u8]) -> Transcript {
+    let whole = run(options, [stream]);
+    for size in 1..=17 {
+        assert_eq!(run(options, stream.chunks(size)), whole, "in pieces of {size}");
+    }
+    for cut in 1..stream.len() {
+        let (front, back) = stream.split_at(cut);
+        assert_eq!(run(options, [front, back]), whole, "cut at {cut}");
+    }
+    whole
+}
