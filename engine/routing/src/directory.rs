@@ -1,0 +1,404 @@
+//! The directory of a realm: the one writer of its sessions, subscriptions and registrations, on the home shard.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ahash::{AHashMap, AHashSet, RandomState};
+use smallvec::SmallVec;
+use wampline_wire::{RegistrationId, RequestId, SessionId, SubscriptionId};
+
+use crate::key::{RealmId, SessionRef, ShardId};
+use crate::pattern::{PatternError, PatternTable, UriHasher};
+use crate::replica::{Callee, Delta};
+use crate::uri::MatchPolicy;
+use crate::visibility::{DeltaNumber, Visibility};
+
+/// What a session may own. Bounds are inclusive.
+#[derive(Clone, Copy, Debug)]
+pub struct DirectoryLimits {
+    /// Sessions of the realm.
+    pub sessions_max: usize,
+    /// Subscriptions of one session.
+    pub subscriptions_per_session_max: usize,
+    /// Registrations of one session.
+    pub registrations_per_session_max: usize,
+}
+
+/// Why a session may not join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinRefusal {
+    /// Another session has this id: draw another.
+    IdTaken,
+    /// The realm has as many sessions as it may.
+    Full,
+}
+
+/// Why a request to subscribe, unsubscribe, register or unregister fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The session has no such subscription.
+    NoSuchSubscription,
+    /// The session has no such registration.
+    NoSuchRegistration,
+    /// The procedure is registered already.
+    ProcedureAlreadyExists,
+    /// The session owns as many as it may.
+    LimitExceeded,
+    /// The pattern is one that matching cannot bear.
+    Pattern(PatternError),
+}
+
+/// What the directory answers to the shard of the session that asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To a join.
+    Joined(Result<(), JoinRefusal>),
+    /// Everything that the session owned has been released.
+    Left,
+    /// To SUBSCRIBE.
+    Subscribed(RequestId, Result<SubscriptionId, Refusal>),
+    /// To UNSUBSCRIBE.
+    Unsubscribed(RequestId, Result<SubscriptionId, Refusal>),
+    /// To REGISTER.
+    Registered(RequestId, Result<RegistrationId, Refusal>),
+    /// To UNREGISTER.
+    Unregistered(RequestId, Result<RegistrationId, Refusal>),
+}
+
+/// One realm's sessions, subscriptions and registrations. Ids of subscriptions and registrations count from 1
+/// and are never used again.
+#[derive(Debug)]
+pub struct Directory {
+    realm: RealmId,
+    limits: DirectoryLimits,
+    hasher: RandomState,
+    sessions: AHashMap<SessionId, Session>,
+    topics: PatternTable<SubscriptionId>,
+    subscriptions: AHashMap<SubscriptionId, Subscription>,
+    procedures: PatternTable<RegistrationId>,
+    registrations: AHashMap<RegistrationId, Registration>,
+    last_subscription: u64,
+    last_registration: u64,
+    /// Sessions that have left and still own something.
+    leaving: VecDeque<Leaving>,
+}
+
+#[derive(Debug)]
+struct Session {
+    at: SessionRef,
+    subscriptions: AHashSet<SubscriptionId>,
+    registrations: AHashSet<RegistrationId>,
+    /// The newest change that an answer to this session waits for: answers go out in the order of the requests.
+    last_need: DeltaNumber,
+}
+
+/// A session that has left, and what it still owns. (Taken out of its tables once: to take entries out of a hash table one
+/// by one from its front is quadratic.)
+#[derive(Debug)]
+struct Leaving {
+    at: SessionRef,
+    subscriptions: std::collections::hash_set::IntoIter<SubscriptionId>,
+    registrations: std::collections::hash_set::IntoIter<RegistrationId>,
+}
+
+impl From<Session> for Leaving {
+    fn from(session: Session) -> Leaving {
+        let Session { at, subscriptions, registrations, .. } = session;
+        Leaving { at, subscriptions: subscriptions.into_iter(), registrations: registrations.into_iter() }
+    }
+}
+
+#[derive(Debug)]
+struct Subscription {
+    policy: MatchPolicy,
+    topic: Arc<str>,
+    shards: SmallVec<[Presence; 1]>,
+}
+
+/// The members of a subscription on one shard.
+#[derive(Clone, Copy, Debug)]
+struct Presence {
+    shard: ShardId,
+    members: u32,
+    /// The change that made the shard known to all others.
+    visible_at: DeltaNumber,
+}
+
+#[derive(Debug)]
+struct Registration {
+    policy: MatchPolicy,
+    procedure: Arc<str>,
+    callee: Callee,
+}
+
+impl Directory {
+    /// An empty realm.
+    pub fn new(realm: RealmId, limits: DirectoryLimits, hasher: &RandomState) -> Directory {
+        let uris = UriHasher::with_seed(hasher.hash_one("directory"));
+        Directory {
+            realm,
+            limits,
+            hasher: hasher.clone(),
+            sessions: AHashMap::with_hasher(hasher.clone()),
+            topics: PatternTable::with_hasher(uris.clone()),
+            subscriptions: AHashMap::with_hasher(hasher.clone()),
+            procedures: PatternTable::with_hasher(uris),
+            registrations: AHashMap::with_hasher(hasher.clone()),
+            last_subscription: 0,
+            last_registration: 0,
+            leaving: VecDeque::new(),
+        }
+    }
+
+    /// A session wants to join.
+    pub fn join(&mut self, id: SessionId, at: SessionRef, out: &mut Visibility) {
+        let result = if self.sessions.len() >= self.limits.sessions_max {
+            Err(JoinRefusal::Full)
+        } else if self.sessions.contains_key(&id) {
+            Err(JoinRefusal::IdTaken)
+        } else {
+            let session = Session {
+                at,
+                subscriptions: AHashSet::with_hasher(self.hasher.clone()),
+                registrations: AHashSet::with_hasher(self.hasher.clone()),
+                last_need: 0,
+            };
+            self.sessions.insert(id, session);
+            Ok(())
+        };
+        out.answer(0, at, Answer::Joined(result));
+    }
+
+    /// A session has left. What it owned is released by [`Directory::release`], in slices.
+    pub fn leave(&mut self, id: SessionId, at: SessionRef, out: &mut Visibility) {
+        if self.sessions.get(&id).is_some_and(|session| session.at == at) {
+            self.leaving.extend(self.sessions.remove(&id).map(Leaving::from));
+        } else {
+            // It had been refused, and left before it heard of it.
+            out.answer(0, at, Answer::Left);
+        }
+    }
+
+    /// Releases up to `budget` subscriptions and registrations of sessions that have left. Returns whether some are left over.
+    pub fn release(&mut self, mut budget: usize, out: &mut Visibility) -> bool {
+        while let Some(mut session) = self.leaving.pop_front() {
+            while budget > 0
+                && let Some(subscription) = session.subscriptions.next()
+            {
+                self.remove_member(subscription, session.at.shard, out);
+                budget -= 1;
+            }
+            while budget > 0
+                && let Some(registration) = session.registrations.next()
+            {
+                self.remove_registration(registration, out);
+                budget -= 1;
+            }
+            if session.subscriptions.len() + session.registrations.len() > 0 {
+                self.leaving.push_front(session);
+                return true;
+            }
+            // The name is free at once; shards that have not heard of it answer for themselves.
+            out.answer(0, session.at, Answer::Left);
+        }
+        false
+    }
+
+    /// SUBSCRIBE. A second subscription of the same session to the same topic gives the same id.
+    pub fn subscribe(
+        &mut self,
+        id: SessionId,
+        request: RequestId,
+        policy: MatchPolicy,
+        topic: &str,
+        out: &mut Visibility,
+    ) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let known = self.topics.get(policy, topic).copied();
+        let is_member = known.is_some_and(|known| session.subscriptions.contains(&known));
+        if !is_member && session.subscriptions.len() >= self.limits.subscriptions_per_session_max {
+            session.answer(0, Answer::Subscribed(request, Err(Refusal::LimitExceeded)), out);
+            return;
+        }
+        if known.is_none()
+            && let Err(error) = self.topics.admits(policy, topic)
+        {
+            session.answer(0, Answer::Subscribed(request, Err(Refusal::Pattern(error))), out);
+            return;
+        }
+        let subscription = known.unwrap_or_else(|| {
+            self.last_subscription += 1;
+            let new = SubscriptionId::new(self.last_subscription)
+                .expect("invariant: fewer than 2^53 subscriptions");
+            self.topics.insert(policy, topic, new).expect("invariant: the pattern is admitted");
+            let entry = Subscription { policy, topic: topic.into(), shards: SmallVec::new() };
+            self.subscriptions.insert(new, entry);
+            new
+        });
+        let entry =
+            self.subscriptions.get_mut(&subscription).expect("invariant: topics and subscriptions agree");
+        let presence = entry.shards.iter_mut().find(|presence| presence.shard == session.at.shard);
+        let need = match presence {
+            Some(presence) => {
+                presence.members += u32::from(!is_member);
+                presence.visible_at
+            }
+            None => {
+                let shard = session.at.shard;
+                let visible_at = out.change(Delta::Subscription {
+                    realm: self.realm,
+                    subscription,
+                    policy,
+                    topic: entry.topic.clone(),
+                    shard,
+                    present: true,
+                });
+                entry.shards.push(Presence { shard, members: 1, visible_at });
+                visible_at
+            }
+        };
+        session.subscriptions.insert(subscription);
+        session.answer(need, Answer::Subscribed(request, Ok(subscription)), out);
+    }
+
+    /// UNSUBSCRIBE.
+    pub fn unsubscribe(
+        &mut self,
+        id: SessionId,
+        request: RequestId,
+        subscription: SubscriptionId,
+        out: &mut Visibility,
+    ) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let result = if session.subscriptions.remove(&subscription) {
+            Ok(subscription)
+        } else {
+            Err(Refusal::NoSuchSubscription)
+        };
+        session.answer(0, Answer::Unsubscribed(request, result), out);
+        if result.is_ok() {
+            let shard = session.at.shard;
+            self.remove_member(subscription, shard, out);
+        }
+    }
+
+    /// REGISTER.
+    pub fn register(
+        &mut self,
+        id: SessionId,
+        request: RequestId,
+        policy: MatchPolicy,
+        procedure: &str,
+        out: &mut Visibility,
+    ) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let refusal = if self.procedures.get(policy, procedure).is_some() {
+            Some(Refusal::ProcedureAlreadyExists)
+        } else if session.registrations.len() >= self.limits.registrations_per_session_max {
+            Some(Refusal::LimitExceeded)
+        } else {
+            self.procedures.admits(policy, procedure).err().map(Refusal::Pattern)
+        };
+        if let Some(refusal) = refusal {
+            session.answer(0, Answer::Registered(request, Err(refusal)), out);
+            return;
+        }
+        self.last_registration += 1;
+        let registration =
+            RegistrationId::new(self.last_registration).expect("invariant: fewer than 2^53 registrations");
+        let entry = Registration {
+            policy,
+            procedure: procedure.into(),
+            callee: Callee { session: id, at: session.at },
+        };
+        let need = out.change(entry.delta(self.realm, registration, true));
+        self.procedures.insert(policy, procedure, registration).expect("invariant: the pattern is admitted");
+        self.registrations.insert(registration, entry);
+        session.registrations.insert(registration);
+        session.answer(need, Answer::Registered(request, Ok(registration)), out);
+    }
+
+    /// UNREGISTER.
+    pub fn unregister(
+        &mut self,
+        id: SessionId,
+        request: RequestId,
+        registration: RegistrationId,
+        out: &mut Visibility,
+    ) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let result = if session.registrations.remove(&registration) {
+            Ok(registration)
+        } else {
+            Err(Refusal::NoSuchRegistration)
+        };
+        session.answer(0, Answer::Unregistered(request, result), out);
+        if result.is_ok() {
+            self.remove_registration(registration, out);
+        }
+    }
+
+    /// Sessions, subscriptions and registrations that exist.
+    pub fn len(&self) -> (usize, usize, usize) {
+        (self.sessions.len(), self.subscriptions.len(), self.registrations.len())
+    }
+
+    /// Whether nothing exists, and no session is still being released.
+    pub fn is_empty(&self) -> bool {
+        self.len() == (0, 0, 0) && self.leaving.is_empty()
+    }
+
+    fn remove_member(&mut self, subscription: SubscriptionId, shard: ShardId, out: &mut Visibility) {
+        let entry =
+            self.subscriptions.get_mut(&subscription).expect("invariant: a member's subscription exists");
+        let position = entry.shards.iter().position(|presence| presence.shard == shard);
+        let position = position.expect("invariant: a member's shard is present");
+        entry.shards[position].members -= 1;
+        if entry.shards[position].members > 0 {
+            return;
+        }
+        entry.shards.swap_remove(position);
+        out.change(Delta::Subscription {
+            realm: self.realm,
+            subscription,
+            policy: entry.policy,
+            topic: entry.topic.clone(),
+            shard,
+            present: false,
+        });
+        if entry.shards.is_empty() {
+            self.topics.remove(entry.policy, &entry.topic);
+            self.subscriptions.remove(&subscription);
+        }
+    }
+
+    fn remove_registration(&mut self, registration: RegistrationId, out: &mut Visibility) {
+        let entry =
+            self.registrations.remove(&registration).expect("invariant: a callee's registration exists");
+        self.procedures.remove(entry.policy, &entry.procedure);
+        out.change(entry.delta(self.realm, registration, false));
+    }
+}
+
+impl Session {
+    fn answer(&mut self, need: DeltaNumber, answer: Answer, out: &mut Visibility) {
+        self.last_need = self.last_need.max(need);
+        out.answer(self.last_need, self.at, answer);
+    }
+}
+
+impl Registration {
+    fn delta(&self, realm: RealmId, registration: RegistrationId, present: bool) -> Delta {
+        Delta::Callee {
+            realm,
+            registration,
+            policy: self.policy,
+            procedure: self.procedure.clone(),
+            callee: self.callee,
+            present,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

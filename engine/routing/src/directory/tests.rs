@@ -1,0 +1,184 @@
+//! The directory by itself: joining, limits, subscribing, registering, leaving.
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+const LIMITS: DirectoryLimits =
+    DirectoryLimits { sessions_max: 3, subscriptions_per_session_max: 2, registrations_per_session_max: 2 };
+
+/// A realm on home shard 0 of two shards.
+struct Realm {
+    directory: Directory,
+    out: Visibility,
+}
+
+fn session(n: u64) -> SessionId {
+    SessionId::new(n).unwrap()
+}
+
+fn request(n: u64) -> RequestId {
+    RequestId::new(n).unwrap()
+}
+
+/// Session n lives in slot n of shard n mod 2.
+fn at(n: u64) -> SessionRef {
+    SessionRef { shard: ShardId((n % 2) as u16), slot: n as u32, guard: 0 }
+}
+
+impl Realm {
+    fn new() -> Realm {
+        let directory = Directory::new(RealmId(0), LIMITS, &RandomState::with_seed(1));
+        Realm { directory, out: Visibility::new(ShardId(0), 2) }
+    }
+
+    fn with_sessions(count: u64) -> Realm {
+        let mut realm = Realm::new();
+        for n in 1..=count {
+            realm.directory.join(session(n), at(n), &mut realm.out);
+        }
+        let answers = realm.answers();
+        assert!(answers.iter().all(|(_, answer)| *answer == Answer::Joined(Ok(()))));
+        realm
+    }
+
+    fn subscribe(&mut self, n: u64, id: u64, topic: &str) {
+        self.directory.subscribe(session(n), request(id), MatchPolicy::Exact, topic, &mut self.out);
+    }
+
+    fn register(&mut self, n: u64, id: u64, procedure: &str) {
+        self.directory.register(session(n), request(id), MatchPolicy::Exact, procedure, &mut self.out);
+    }
+
+    /// What may be sent now, by the slot of the session.
+    fn answers(&mut self) -> Vec<(u32, Answer)> {
+        let _ = self.out.take_changes();
+        self.out.take_answers().into_iter().map(|(to, answer)| (to.slot, answer)).collect()
+    }
+
+    /// Shard 1 has applied changes up to this number.
+    fn applied(&mut self, number: DeltaNumber) -> Vec<(u32, Answer)> {
+        self.out.acknowledge(ShardId(1), number);
+        self.answers()
+    }
+}
+
+fn subscribed(id: u64, subscription: u64) -> Answer {
+    Answer::Subscribed(request(id), Ok(SubscriptionId::new(subscription).unwrap()))
+}
+
+#[test]
+fn an_id_in_use_and_a_full_realm_are_refused() {
+    let mut realm = Realm::with_sessions(2);
+    realm.directory.join(session(1), at(7), &mut realm.out);
+    realm.directory.join(session(3), at(3), &mut realm.out);
+    realm.directory.join(session(4), at(4), &mut realm.out);
+    let expected = [
+        (7, Answer::Joined(Err(JoinRefusal::IdTaken))),
+        (3, Answer::Joined(Ok(()))),
+        (4, Answer::Joined(Err(JoinRefusal::Full))),
+    ];
+    assert_eq!(realm.answers(), expected);
+}
+
+#[test]
+fn subscribed_waits_until_every_shard_knows() {
+    let mut realm = Realm::with_sessions(1);
+    realm.subscribe(1, 1, "topic");
+    assert_eq!(realm.answers(), []);
+    assert_eq!(realm.applied(1), [(1, subscribed(1, 1))]);
+}
+
+#[test]
+fn the_second_subscriber_of_a_shard_waits_for_the_change_of_the_first() {
+    let mut realm = Realm::with_sessions(3);
+    realm.subscribe(1, 1, "topic");
+    realm.subscribe(3, 1, "topic");
+    assert_eq!(realm.answers(), []);
+    assert_eq!(realm.applied(1), [(1, subscribed(1, 1)), (3, subscribed(1, 1))]);
+}
+
+#[test]
+fn answers_keep_the_order_of_the_requests() {
+    let mut realm = Realm::with_sessions(1);
+    realm.subscribe(1, 1, "topic");
+    realm.directory.unsubscribe(session(1), request(2), SubscriptionId::new(1).unwrap(), &mut realm.out);
+    assert_eq!(realm.answers(), []);
+    let unsubscribed = Answer::Unsubscribed(request(2), Ok(SubscriptionId::new(1).unwrap()));
+    assert_eq!(realm.applied(1), [(1, subscribed(1, 1)), (1, unsubscribed)]);
+}
+
+#[test]
+fn the_same_topic_gives_the_same_id_and_a_later_one_another() {
+    let mut realm = Realm::with_sessions(2);
+    realm.subscribe(2, 1, "topic");
+    realm.subscribe(2, 2, "topic");
+    assert_eq!(realm.applied(9), [(2, subscribed(1, 1)), (2, subscribed(2, 1))]);
+    realm.directory.unsubscribe(session(2), request(3), SubscriptionId::new(1).unwrap(), &mut realm.out);
+    realm.subscribe(2, 4, "topic");
+    assert_eq!(realm.answers()[1], (2, subscribed(4, 2)));
+}
+
+#[test]
+fn what_a_session_does_not_have_cannot_be_given_up() {
+    let mut realm = Realm::with_sessions(2);
+    realm.subscribe(1, 1, "topic");
+    realm.register(1, 2, "procedure");
+    realm.applied(9);
+    let (subscription, registration) = (SubscriptionId::new(1).unwrap(), RegistrationId::new(1).unwrap());
+    realm.directory.unsubscribe(session(2), request(1), subscription, &mut realm.out);
+    realm.directory.unregister(session(2), request(2), registration, &mut realm.out);
+    let expected = [
+        (2, Answer::Unsubscribed(request(1), Err(Refusal::NoSuchSubscription))),
+        (2, Answer::Unregistered(request(2), Err(Refusal::NoSuchRegistration))),
+    ];
+    assert_eq!(realm.answers(), expected);
+}
+
+#[test]
+fn a_procedure_is_registered_once_and_free_again_at_once() {
+    let mut realm = Realm::with_sessions(2);
+    realm.register(1, 1, "procedure");
+    realm.register(2, 1, "procedure");
+    let refused = Answer::Registered(request(1), Err(Refusal::ProcedureAlreadyExists));
+    assert_eq!(realm.answers(), [(2, refused)]);
+    realm.applied(9);
+    realm.directory.unregister(session(1), request(2), RegistrationId::new(1).unwrap(), &mut realm.out);
+    realm.register(2, 2, "procedure");
+    let registered = Answer::Registered(request(2), Ok(RegistrationId::new(2).unwrap()));
+    assert_eq!(realm.answers().last(), Some(&(2, registered)));
+}
+
+#[test]
+fn a_session_owns_no_more_than_it_may() {
+    let mut realm = Realm::with_sessions(1);
+    for (id, topic) in [(1, "a"), (2, "b"), (3, "c"), (4, "a")] {
+        realm.subscribe(1, id, topic);
+    }
+    let answers = realm.applied(9);
+    assert_eq!(answers[2], (1, Answer::Subscribed(request(3), Err(Refusal::LimitExceeded))));
+    assert_eq!(answers[3], (1, subscribed(4, 1)), "what it has already is no further one");
+}
+
+#[test]
+fn leaving_releases_everything_in_slices() {
+    let mut realm = Realm::with_sessions(1);
+    realm.subscribe(1, 1, "a");
+    realm.subscribe(1, 2, "b");
+    realm.register(1, 3, "c");
+    realm.applied(9);
+    realm.directory.leave(session(1), at(1), &mut realm.out);
+    for _ in 0..2 {
+        assert!(realm.directory.release(1, &mut realm.out));
+        assert_eq!(realm.answers(), []);
+    }
+    assert!(!realm.directory.release(1, &mut realm.out));
+    assert_eq!(realm.answers(), [(1, Answer::Left)]);
+    assert!(realm.directory.is_empty());
+}
+
+#[test]
+fn a_refused_session_that_leaves_harms_no_namesake() {
+    let mut realm = Realm::with_sessions(1);
+    realm.directory.leave(session(1), at(5), &mut realm.out);
+    assert_eq!(realm.answers(), [(5, Answer::Left)]);
+    assert_eq!(realm.directory.len(), (1, 0, 0));
+}

@@ -1,0 +1,30 @@
+//! The pure state machines of a realm: its directory on the home shard, the replica on every shard, memberships,
+//! calls and invocations, and the rules for URIs, request ids and features. Inputs and time in, effects out: no sockets,
+//! no threads, no clock, no octets of any transport.
+//!
+//! Which shard does what is the design's: one shard is a realm's home and the only writer of its [`Directory`];
+//! every shard holds a [`Replica`] of what publishing and calling need; memberships, calls and invocations live on the
+//! shard of the session that they belong to.
+
+pub mod error_uri;
+pub mod feature;
+pub mod pattern;
+pub mod uri;
+
+mod call;
+mod directory;
+mod invocation;
+mod key;
+mod member;
+mod replica;
+mod request;
+mod visibility;
+
+pub use call::{Call, CallRef, Calls};
+pub use directory::{Answer, Directory, DirectoryLimits, JoinRefusal, Refusal};
+pub use invocation::{Invocations, Stubs};
+pub use key::{RealmId, SessionRef, ShardId, ShardSet};
+pub use member::{Member, Members};
+pub use replica::{Callee, Delta, Procedure, Replica, Topic};
+pub use request::{RequestIdError, RequestIds, RequestSequence};
+pub use visibility::{DeltaNumber, Visibility};

@@ -1,0 +1,165 @@
+//! What every shard knows of a realm, so that a plain PUBLISH or CALL is matched where it arrives.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use wampline_wire::{RegistrationId, SessionId, SubscriptionId};
+
+use crate::key::{RealmId, SessionRef, ShardId, ShardSet};
+use crate::pattern::{PatternTable, UriHasher};
+use crate::uri::MatchPolicy;
+
+/// One change of a realm's directory, as the home shard tells it to all shards, numbered and in order.
+#[derive(Clone, Debug)]
+pub enum Delta {
+    /// A shard now has (or no longer has) members of a subscription.
+    Subscription {
+        /// The realm.
+        realm: RealmId,
+        /// Which subscription.
+        subscription: SubscriptionId,
+        /// How its topic matches.
+        policy: MatchPolicy,
+        /// Its topic or pattern.
+        topic: Arc<str>,
+        /// The shard concerned.
+        shard: ShardId,
+        /// Whether it has members now.
+        present: bool,
+    },
+    /// A session now serves (or no longer serves) a registration.
+    Callee {
+        /// The realm.
+        realm: RealmId,
+        /// Which registration.
+        registration: RegistrationId,
+        /// How its procedure matches.
+        policy: MatchPolicy,
+        /// Its procedure or pattern.
+        procedure: Arc<str>,
+        /// The session concerned.
+        callee: Callee,
+        /// Whether it serves now.
+        present: bool,
+    },
+}
+
+impl Delta {
+    /// The realm that changes.
+    pub fn realm(&self) -> RealmId {
+        match self {
+            Delta::Subscription { realm, .. } | Delta::Callee { realm, .. } => *realm,
+        }
+    }
+}
+
+/// A session that serves a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Callee {
+    /// Its id.
+    pub session: SessionId,
+    /// Where it lives.
+    pub at: SessionRef,
+}
+
+/// A subscription as publishing needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Topic {
+    /// Its id.
+    pub subscription: SubscriptionId,
+    /// The shards that have members of it.
+    pub shards: ShardSet,
+}
+
+/// A registration as calling needs it.
+#[derive(Clone, Debug)]
+pub struct Procedure {
+    /// Its id.
+    pub registration: RegistrationId,
+    /// Who serves it, in the order of registration. Never empty.
+    pub callees: SmallVec<[Callee; 1]>,
+}
+
+/// The replica goes through the states of the directory.
+const ADMITTED: &str = "invariant: the directory has admitted the pattern";
+
+/// One shard's copy of a realm's subscriptions and registrations.
+#[derive(Debug)]
+pub struct Replica {
+    topics: PatternTable<Topic>,
+    procedures: PatternTable<Procedure>,
+}
+
+impl Replica {
+    /// Knows nothing.
+    pub fn new(hasher: &ahash::RandomState) -> Replica {
+        let table = UriHasher::with_seed(hasher.hash_one("replica"));
+        Replica {
+            topics: PatternTable::with_hasher(table.clone()),
+            procedures: PatternTable::with_hasher(table),
+        }
+    }
+
+    /// Applies a change. Changes come in the order of their numbers.
+    pub fn apply(&mut self, delta: &Delta) {
+        match delta {
+            Delta::Subscription { subscription, policy, topic, shard, present: true, .. } => {
+                match self.topics.get_mut(*policy, topic) {
+                    Some(entry) => entry.shards.insert(*shard),
+                    None => {
+                        let mut shards = ShardSet::default();
+                        shards.insert(*shard);
+                        let entry = Topic { subscription: *subscription, shards };
+                        self.topics.insert(*policy, topic, entry).expect(ADMITTED);
+                    }
+                }
+            }
+            Delta::Subscription { policy, topic, shard, present: false, .. } => {
+                if let Some(entry) = self.topics.get_mut(*policy, topic) {
+                    entry.shards.remove(*shard);
+                    if entry.shards.is_empty() {
+                        self.topics.remove(*policy, topic);
+                    }
+                }
+            }
+            Delta::Callee { registration, policy, procedure, callee, present: true, .. } => {
+                match self.procedures.get_mut(*policy, procedure) {
+                    Some(entry) => entry.callees.push(*callee),
+                    None => {
+                        let callees = SmallVec::from_buf([*callee]);
+                        let entry = Procedure { registration: *registration, callees };
+                        self.procedures.insert(*policy, procedure, entry).expect(ADMITTED);
+                    }
+                }
+            }
+            Delta::Callee { policy, procedure, callee, present: false, .. } => {
+                if let Some(entry) = self.procedures.get_mut(*policy, procedure) {
+                    entry.callees.retain(|known| known.session != callee.session);
+                    if entry.callees.is_empty() {
+                        self.procedures.remove(*policy, procedure);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives every subscription that a publication to `topic` matches.
+    pub fn for_each_topic(&self, topic: &str, mut found: impl FnMut(MatchPolicy, Topic)) {
+        self.topics.for_each_match(topic, |policy, entry| found(policy, *entry));
+    }
+
+    /// The registration that serves a call of `procedure`, by the specification's precedence.
+    pub fn procedure(&self, procedure: &str) -> Option<(MatchPolicy, &Procedure)> {
+        self.procedures.best_match(procedure)
+    }
+
+    /// How many subscriptions and registrations are known.
+    pub fn len(&self) -> (usize, usize) {
+        (self.topics.len(), self.procedures.len())
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.len() == (0, 0)
+    }
+}
