@@ -1,0 +1,79 @@
+//! Where events are encoded once for all recipients on this shard.
+
+use std::rc::Rc;
+
+use wampline_transports::Framing;
+use wampline_wire::Serializer;
+
+use crate::output::Block;
+
+/// In how many forms an event can leave: serializer times framing.
+pub(crate) const FORMS: usize = 6;
+
+/// A block is closed when it has grown beyond this, in octets: what a slow recipient can pin.
+const BLOCK_BYTES_MAX: usize = 256 << 10;
+
+/// A form of an outgoing event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form(pub(crate) u8);
+
+impl Form {
+    pub(crate) fn new(serializer: Serializer, framing: Framing) -> Form {
+        Form(serializer as u8 * 2 + framing as u8)
+    }
+
+    pub(crate) fn serializer(self) -> Serializer {
+        Serializer::ALL[self.0 as usize / 2]
+    }
+
+    pub(crate) fn framing(self) -> Framing {
+        if self.0.is_multiple_of(2) { Framing::RawSocket } else { Framing::WebSocket }
+    }
+}
+
+/// The frames of one form that are being collected in this turn. Frames that follow each other here and go to the same
+/// connection are sent as one run.
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    block: Rc<Block>,
+    octets: Vec<u8>,
+}
+
+/// A frame in an arena.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) block: Rc<Block>,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    /// Length of the message without its header.
+    pub(crate) message_len: usize,
+}
+
+impl Arena {
+    /// Adds the frame that `write` appends; `write` gives the length of the message in it.
+    pub(crate) fn add<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<usize, E>,
+    ) -> Result<Frame, E> {
+        if self.octets.len() > BLOCK_BYTES_MAX {
+            self.seal();
+        }
+        let start = self.octets.len();
+        let message_len = write(&mut self.octets)?;
+        let end = self.octets.len() as u32;
+        Ok(Frame { block: self.block.clone(), start: start as u32, end, message_len })
+    }
+
+    /// The octets of a frame of the block that is being filled (every frame is, until the next one is added).
+    pub(crate) fn octets(&self, frame: &Frame) -> &[u8] {
+        debug_assert!(Rc::ptr_eq(&self.block, &frame.block));
+        &self.octets[frame.start as usize..frame.end as usize]
+    }
+
+    /// Fixes what was collected, so that it can be sent.
+    pub(crate) fn seal(&mut self) {
+        if !self.octets.is_empty() {
+            std::mem::take(&mut self.block).seal(std::mem::take(&mut self.octets));
+        }
+    }
+}

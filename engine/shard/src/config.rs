@@ -1,0 +1,89 @@
+//! What a router is configured with, as the core needs it. Every bound is in [`Limits`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wampline_routing::RequestIds;
+use wampline_routing::uri::UriRules;
+
+/// The whole configuration of the engine.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// By [`crate::ListenerId`].
+    pub listeners: Vec<Listener>,
+    /// The realms that exist.
+    pub realms: Vec<Realm>,
+    /// Bounds.
+    pub limits: Limits,
+    /// WELCOME.Details.agent, for example `Wampline-0.1.0`.
+    pub agent: String,
+}
+
+/// One listener, its address aside.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// What is answered and how much is accepted.
+    pub transport: Arc<wampline_transports::server::Options>,
+    /// TLS is terminated here.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// WebSocket pings are sent when nothing was received for this long; `None` for never.
+    pub ping_interval: Option<Duration>,
+    /// How long a PONG (or any other octet) may take before the connection is taken for dead.
+    pub ping_timeout: Duration,
+    /// The most connections; `None` for no bound of its own.
+    pub connections_max: Option<usize>,
+}
+
+/// One realm.
+#[derive(Clone, Debug)]
+pub struct Realm {
+    /// Its URI.
+    pub name: String,
+    /// How URIs are checked.
+    pub uri_rules: UriRules,
+    /// How request ids are checked.
+    pub request_ids: RequestIds,
+}
+
+/// Everything that is bounded, with its default.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// From accept to HELLO.
+    pub handshake_timeout: Duration,
+    /// A session whose peer takes nothing for this long while output waits is cut.
+    pub write_stall_timeout: Duration,
+    /// Octets queued for one connection, beside twice the longest message among them; a single message always fits an
+    /// empty outbox.
+    pub outbox_bytes_max: usize,
+    /// How long the transport stays open for another HELLO after a session has ended.
+    pub rejoin_timeout: Duration,
+    /// How long the peer may take to close or to answer GOODBYE.
+    pub close_timeout: Duration,
+    /// Subscriptions of one session.
+    pub subscriptions_per_session_max: usize,
+    /// Registrations of one session.
+    pub registrations_per_session_max: usize,
+    /// Calls of one session that wait for their answer.
+    pub calls_per_session_max: usize,
+    /// Invocations of one callee that wait for their answer.
+    pub invocations_per_session_max: usize,
+    /// Sessions of one realm.
+    pub sessions_per_realm_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            handshake_timeout: Duration::from_secs(5),
+            write_stall_timeout: Duration::from_secs(10),
+            outbox_bytes_max: 4 << 20,
+            rejoin_timeout: Duration::from_secs(5),
+            close_timeout: Duration::from_secs(2),
+            subscriptions_per_session_max: 1 << 20,
+            registrations_per_session_max: 1 << 20,
+            calls_per_session_max: 1 << 16,
+            invocations_per_session_max: 1 << 20,
+            sessions_per_realm_max: 1 << 20,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! A connection: its framing, its outbox, what is known of its peer, and its deadlines.
+
+use std::fmt;
+
+use wampline_routing::ShardSet;
+use wampline_transports::server::{Established, Server};
+use wampline_transports::tls::ServerTls;
+
+use crate::arena::Form;
+use crate::outbox::Outbox;
+use crate::{ListenerId, Peer};
+
+/// Stands for "no deadline", in nanoseconds.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// A connection that is parked is not read once it holds this much that is not parsed, in octets.
+pub(crate) const STASH_PAUSE_BYTES: usize = 16 << 10;
+
+pub(crate) struct Connection {
+    pub(crate) guard: u32,
+    pub(crate) listener: ListenerId,
+    /// The slot of its session, while that is joining, open or closing.
+    pub(crate) session: Option<u32>,
+    /// The same, while it may be sent events: not before WELCOME, not after a GOODBYE of ours.
+    pub(crate) receiver: Option<u32>,
+    /// The slot of the session that has said GOODBYE and has no answer yet.
+    pub(crate) leaving: Option<u32>,
+    /// Form of outgoing messages and the longest that the peer accepts, once the handshake is over.
+    pub(crate) form: Form,
+    pub(crate) peer_bytes_max: usize,
+    pub(crate) link: Link,
+    /// The WebSocket close code that must still be written behind what is queued.
+    pub(crate) close_code: Option<u16>,
+    pub(crate) is_dirty: bool,
+    pub(crate) is_paused: bool,
+    pub(crate) parked: Parked,
+    /// The lanes that it waits for.
+    pub(crate) waits_for: ShardSet,
+    pub(crate) outbox: Outbox,
+    /// `None` only while octets are being parsed.
+    pub(crate) server: Option<Box<Server>>,
+    pub(crate) tls: Option<Box<Tls>>,
+    /// A message that waits until earlier requests are answered.
+    pub(crate) held: Option<Box<[u8]>>,
+    /// Octets received and not parsed, because the connection is parked.
+    pub(crate) stash: Vec<u8>,
+    pub(crate) peer: Peer,
+    pub(crate) deadlines: Deadlines,
+    /// The newest invocation id of earlier sessions on this transport: late answers to them are ignored.
+    pub(crate) past_invocations: u64,
+    /// Whether a session was open on this transport before.
+    pub(crate) had_session: bool,
+}
+
+/// How far the transport is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// The handshake is not over.
+    Opening,
+    /// Messages flow.
+    Open,
+    /// Nothing more is parsed; what is queued is flushed, then the socket is closed.
+    Closing,
+    /// The socket is to be closed at once.
+    Cut,
+}
+
+/// Why a connection's input waits; several reasons may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parked(u8);
+
+impl Parked {
+    /// A session is joining: the home shard has not answered.
+    pub(crate) const JOINING: Parked = Parked(1);
+    /// A PUBLISH or CALL waits for the answer to an earlier SUBSCRIBE, REGISTER, UNSUBSCRIBE or UNREGISTER.
+    pub(crate) const REQUEST: Parked = Parked(2);
+    /// A message of this connection is in the overflow list of a lane.
+    pub(crate) const LANE: Parked = Parked(4);
+    /// The connection's own outbox is over half full.
+    pub(crate) const OUTBOX: Parked = Parked(8);
+    /// GOODBYE has come and is not answered yet.
+    pub(crate) const LEAVING: Parked = Parked(16);
+    /// This turn has delivered enough: the rest of the input goes on in the next one.
+    pub(crate) const TURN: Parked = Parked(32);
+
+    pub(crate) fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    pub(crate) fn has(self, reason: Parked) -> bool {
+        self.0 & reason.0 != 0
+    }
+
+    pub(crate) fn set(&mut self, reason: Parked) {
+        self.0 |= reason.0;
+    }
+
+    pub(crate) fn clear(&mut self, reason: Parked) {
+        self.0 &= !reason.0;
+    }
+}
+
+/// TLS of a connection, with the handshake octets that must go out before anything sealed.
+pub(crate) struct Tls {
+    pub(crate) machine: ServerTls,
+    pub(crate) raw: Vec<u8>,
+    /// Handshake octets received beyond this turn's share of handshake work.
+    pub(crate) waiting: Vec<u8>,
+    /// close_notify has been written.
+    pub(crate) is_closed: bool,
+}
+
+/// When something must have happened, in nanoseconds; [`NEVER`] where nothing must.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    /// HELLO.
+    pub(crate) hello: u64,
+    /// The peer closes, or our queue is flushed.
+    pub(crate) close: u64,
+    /// The home shard releases what a leaving session owned.
+    pub(crate) goodbye: u64,
+    /// The kernel takes some of the output under way.
+    pub(crate) stall: u64,
+    /// A ping is sent.
+    pub(crate) ping: u64,
+    /// The ping is answered.
+    pub(crate) pong: u64,
+    /// The earliest entry for this connection in the shard's queue of deadlines.
+    pub(crate) armed: u64,
+}
+
+impl Deadlines {
+    pub(crate) fn hello_by(at: u64) -> Deadlines {
+        Deadlines {
+            hello: at,
+            close: NEVER,
+            goodbye: NEVER,
+            stall: NEVER,
+            ping: NEVER,
+            pong: NEVER,
+            armed: NEVER,
+        }
+    }
+
+    pub(crate) fn earliest(&self) -> u64 {
+        [self.hello, self.close, self.goodbye, self.stall, self.ping, self.pong]
+            .into_iter()
+            .min()
+            .unwrap_or(NEVER)
+    }
+}
+
+impl Connection {
+    pub(crate) fn establish(&mut self, established: Established) {
+        self.link = Link::Open;
+        self.form = Form::new(established.serializer, established.framing);
+        self.peer_bytes_max = established.peer_bytes_max;
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        matches!(self.link, Link::Closing | Link::Cut)
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("guard", &self.guard)
+            .field("session", &self.session)
+            .field("link", &self.link)
+            .field("parked", &self.parked)
+            .field("queued", &self.outbox.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,178 @@
+//! The home shard's part: the directories of the realms that live here, and the changes they make.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wampline_routing::{Answer, Directory, DirectoryLimits, RealmId, SessionRef, ShardId, Visibility};
+use wampline_wire::SessionId;
+
+use crate::frame::{Frame, HomeRequest};
+use crate::shard::{Shard, Shared};
+
+/// Subscriptions and registrations of departed sessions that are released in one turn.
+const RELEASE_PER_TURN: usize = 512;
+
+/// Subscriptions and registrations that are released as soon as a session has left.
+const RELEASE_AT_ONCE: usize = 64;
+
+/// The directories of the realms whose home this shard is.
+#[derive(Debug)]
+pub(crate) struct Home {
+    visibility: Visibility,
+    directories: BTreeMap<RealmId, Directory>,
+    /// Realms with departed sessions that still own something.
+    releasing: Vec<RealmId>,
+}
+
+impl Home {
+    pub(crate) fn new(id: ShardId, shared: &Shared, hasher: &ahash::RandomState) -> Home {
+        let limits = DirectoryLimits {
+            sessions_max: shared.config.limits.sessions_per_realm_max,
+            subscriptions_per_session_max: shared.config.limits.subscriptions_per_session_max,
+            registrations_per_session_max: shared.config.limits.registrations_per_session_max,
+        };
+        let realms = (0..shared.config.realms.len()).map(|n| RealmId(n as u16));
+        let own = realms.filter(|realm| shared.home(*realm) == id);
+        Home {
+            visibility: Visibility::new(id, shared.shards),
+            directories: own.map(|realm| (realm, Directory::new(realm, limits, hasher))).collect(),
+            releasing: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_releasing(&self) -> bool {
+        !self.releasing.is_empty()
+    }
+
+    pub(crate) fn residue(&self) -> Vec<String> {
+        let mut residue: Vec<String> = self
+            .directories
+            .iter()
+            .filter(|(_, directory)| !directory.is_empty())
+            .map(|(realm, directory)| format!("directory {realm:?}: {:?}", directory.len()))
+            .collect();
+        if self.visibility.is_waiting() {
+            residue.push("answers that wait for a change to be visible".into());
+        }
+        residue
+    }
+
+    fn request(&mut self, realm: RealmId, session: SessionId, from: SessionRef, request: HomeRequest) {
+        let directory = self.directories.get_mut(&realm).expect("invariant: requests go to the realm's home");
+        let out = &mut self.visibility;
+        match request {
+            HomeRequest::Join => directory.join(session, from, out),
+            HomeRequest::Leave => {
+                directory.leave(session, from, out);
+                // Most sessions own little: their names are free for whatever is asked next.
+                if directory.release(RELEASE_AT_ONCE, out) && !self.releasing.contains(&realm) {
+                    self.releasing.push(realm);
+                }
+            }
+            HomeRequest::Subscribe { request, policy, topic } => {
+                directory.subscribe(session, request, policy, &topic, out);
+            }
+            HomeRequest::Unsubscribe { request, subscription } => {
+                directory.unsubscribe(session, request, subscription, out);
+            }
+            HomeRequest::Register { request, policy, procedure } => {
+                directory.register(session, request, policy, &procedure, out);
+            }
+            HomeRequest::Unregister { request, registration } => {
+                directory.unregister(session, request, registration, out);
+            }
+        }
+    }
+
+    /// Releases a slice of what departed sessions own.
+    fn release(&mut self) {
+        let (directories, out) = (&mut self.directories, &mut self.visibility);
+        self.releasing.retain(|realm| {
+            let directory = directories.get_mut(realm).expect("invariant: only own realms are released");
+            directory.release(RELEASE_PER_TURN, out)
+        });
+    }
+}
+
+impl Shard {
+    /// Deals with one frame from another shard or from this one.
+    pub(crate) fn frame(&mut self, from: ShardId, frame: Frame) {
+        match frame {
+            Frame::Request { realm, session, from, request } => {
+                self.home.request(realm, session, from, request)
+            }
+            Frame::Applied { number } => self.home.visibility.acknowledge(from, number),
+            Frame::Changes { number, changes } => {
+                for change in changes.iter() {
+                    self.realms[change.realm().index()].replica.apply(change);
+                }
+                self.unacknowledged[from.index()] = number;
+            }
+            Frame::Answer { to, answer } => self.answer(to, answer),
+            Frame::Publication { publication, subscriptions } => {
+                self.publication(&publication, &subscriptions)
+            }
+            Frame::Invoke(invoke) => self.invoke_from_afar(*invoke),
+            Frame::Reply(reply) => self.finish_call(reply.call, reply.outcome, reply.payload.as_payload()),
+            Frame::CallerGone { call } => self.caller_gone(call),
+        }
+    }
+
+    /// Works through the frames to this shard itself, and sends what the directories have changed and answered.
+    pub(crate) fn settle(&mut self) {
+        self.home.release();
+        loop {
+            while let Some(frame) = self.inbox.pop_front() {
+                self.frame(self.id, frame);
+            }
+            self.spread_changes();
+            let answers = self.home.visibility.take_answers();
+            if answers.is_empty() && self.inbox.is_empty() {
+                return;
+            }
+            for (to, answer) in answers {
+                if to.shard == self.id {
+                    self.answer(to, answer);
+                } else {
+                    self.send(to.shard, Frame::Answer { to, answer }, None);
+                }
+            }
+        }
+    }
+
+    /// Acknowledges the changes applied in this turn, once per home.
+    pub(crate) fn acknowledge(&mut self) {
+        for n in 0..self.unacknowledged.len() {
+            let number = std::mem::take(&mut self.unacknowledged[n]);
+            if number > 0 {
+                self.send(ShardId(n as u16), Frame::Applied { number }, None);
+            }
+        }
+    }
+
+    fn spread_changes(&mut self) {
+        let Some((number, changes)) = self.home.visibility.take_changes() else { return };
+        for change in &changes {
+            self.realms[change.realm().index()].replica.apply(change);
+        }
+        let changes: Arc<[_]> = changes.into();
+        let own = self.id.0;
+        for n in (0..self.shared.shards).filter(|n| *n != own) {
+            self.send(ShardId(n), Frame::Changes { number, changes: changes.clone() }, None);
+        }
+    }
+
+    fn answer(&mut self, to: SessionRef, answer: Answer) {
+        if !self.sessions.is_live(to.slot, to.guard) {
+            return;
+        }
+        match answer {
+            Answer::Joined(result) => self.joined(to.slot, result),
+            Answer::Left => self.released(to.slot),
+            Answer::Subscribed(request, result) => self.subscribed(to.slot, request, result),
+            Answer::Unsubscribed(request, result) => self.unsubscribed(to.slot, request, result),
+            Answer::Registered(request, result) => self.registered(to.slot, request, result),
+            Answer::Unregistered(request, result) => self.unregistered(to.slot, request, result),
+        }
+    }
+}

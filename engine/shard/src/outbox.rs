@@ -1,0 +1,240 @@
+//! What waits to be sent to one connection.
+//!
+//! Owns the queue and its count of octets. Three lanes, the earlier overtaking the later: octets that are past framing
+//! (TLS handshake), control frames, messages. Invariant: chunks hold whole messages, so a control frame between
+//! two chunks never tears a message.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crate::output::{Block, Chunk, Output, SharedRange};
+
+/// Frames up to this length are copied into the connection's own buffer when that saves a chunk, in octets.
+const COPY_BYTES_MAX: usize = 512;
+
+/// Frames up to this length are copied when the connection lags: a shared block must not be pinned by someone who
+/// holds a small part of it, in octets.
+const LAGGING_COPY_BYTES_MAX: usize = 16 << 10;
+
+/// An output takes no more than this unless a single message is longer, in octets.
+const OUTPUT_BYTES_MAX: usize = 1 << 20;
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// PONG, close frames, handshake answers.
+    pub(crate) control: Vec<u8>,
+    chunks: VecDeque<Chunk>,
+    queued: usize,
+    in_flight: usize,
+    /// The longest message since the outbox was last empty, in octets.
+    longest: usize,
+}
+
+impl Outbox {
+    /// Octets queued or under way.
+    pub(crate) fn len(&self) -> usize {
+        self.queued + self.in_flight + self.control.len()
+    }
+
+    /// Whether a message of this length may be queued under a bound of `limit` octets: the bound holds beside twice the longest
+    /// message, so that one message always fits an empty outbox and a long one never costs its receiver the session.
+    pub(crate) fn admits(&self, length: usize, limit: usize) -> bool {
+        self.is_empty() || self.len() + length <= limit + 2 * self.longest.max(length)
+    }
+
+    /// Whether so much waits that its owner should not cause more: half of what may be queued.
+    pub(crate) fn is_half_full(&self, limit: usize) -> bool {
+        self.len() > limit / 2 + self.longest
+    }
+
+    /// Octets under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Whether anything waits to be handed out.
+    pub(crate) fn has_queued(&self) -> bool {
+        self.queued > 0 || !self.control.is_empty()
+    }
+
+    /// Whether there is nothing, neither queued nor under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends a message that `write` appends to the buffer it is given. When it fails nothing is queued.
+    pub(crate) fn write<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+        spare: &mut Vec<Vec<u8>>,
+    ) -> Result<(), E> {
+        if !matches!(self.chunks.back(), Some(Chunk::Own(_))) {
+            self.chunks.push_back(Chunk::Own(spare.pop().unwrap_or_default()));
+        }
+        let Some(Chunk::Own(buffer)) = self.chunks.back_mut() else { unreachable!("just pushed") };
+        let before = buffer.len();
+        let result = write(buffer);
+        let length = buffer.len() - before;
+        self.queued += length;
+        self.longest = self.longest.max(length);
+        if buffer.is_empty()
+            && let Some(Chunk::Own(buffer)) = self.chunks.pop_back()
+            && buffer.capacity() > 0
+        {
+            spare.push(buffer);
+        }
+        result
+    }
+
+    /// Appends a frame that others receive too: `octets` is the frame, the range says where it lies in its block.
+    pub(crate) fn share(&mut self, block: &Rc<Block>, start: u32, end: u32, octets: &[u8]) {
+        let length = octets.len();
+        self.queued += length;
+        self.longest = self.longest.max(length);
+        let lagging = self.in_flight > 0 && length <= LAGGING_COPY_BYTES_MAX;
+        match self.chunks.back_mut() {
+            Some(Chunk::Shared(last)) if last.end == start && Rc::ptr_eq(&last.block, block) => {
+                last.end = end;
+                return;
+            }
+            Some(Chunk::Own(buffer)) if length <= COPY_BYTES_MAX || lagging => {
+                buffer.extend_from_slice(octets);
+                return;
+            }
+            _ => {}
+        }
+        if lagging {
+            self.chunks.push_back(Chunk::Own(octets.to_vec()));
+        } else {
+            self.chunks.push_back(Chunk::Shared(SharedRange { block: block.clone(), start, end }));
+        }
+    }
+
+    /// Takes what may go out now: the control octets, then as many whole chunks as fit.
+    pub(crate) fn take(&mut self) -> Output {
+        debug_assert_eq!(self.in_flight, 0, "one output at a time");
+        let mut output = Output::default();
+        if !self.control.is_empty() {
+            output.push(Chunk::Own(std::mem::take(&mut self.control)));
+        }
+        let mut slices = 1;
+        while slices < Output::SLICES_MAX
+            && let Some(chunk) = self.chunks.front()
+            && (output.is_empty() || output.len() + chunk.len() <= OUTPUT_BYTES_MAX)
+        {
+            self.queued -= chunk.len();
+            output.push(self.chunks.pop_front().expect("invariant: there is a front"));
+            slices += 1;
+        }
+        if self.chunks.is_empty() && self.chunks.capacity() > 8 {
+            self.chunks = VecDeque::new();
+        }
+        self.in_flight = output.len();
+        output
+    }
+
+    /// The output under way has another length than what was taken (it has been sealed by TLS).
+    pub(crate) fn set_in_flight(&mut self, octets: usize) {
+        self.in_flight = octets;
+    }
+
+    /// The kernel has taken octets of the output under way.
+    pub(crate) fn sent(&mut self, octets: usize) {
+        self.in_flight = self.in_flight.saturating_sub(octets);
+        if self.is_empty() {
+            self.longest = 0;
+        }
+    }
+
+    /// Drops what is queued.
+    pub(crate) fn clear(&mut self) {
+        self.control = Vec::new();
+        self.chunks = VecDeque::new();
+        self.queued = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(outbox: &mut Outbox, text: &str) {
+        let written: Result<(), ()> = outbox.write(
+            |buffer| {
+                buffer.extend_from_slice(text.as_bytes());
+                Ok(())
+            },
+            &mut Vec::new(),
+        );
+        assert_eq!(written, Ok(()));
+    }
+
+    fn text(output: &Output) -> String {
+        output.slices().map(|slice| String::from_utf8_lossy(slice).into_owned()).collect::<Vec<_>>().join("|")
+    }
+
+    #[test]
+    fn consecutive_shared_frames_are_one_slice() {
+        let block = Rc::new(Block::default());
+        let mut outbox = Outbox::default();
+        outbox.share(&block, 0, 3, b"abc");
+        outbox.share(&block, 3, 5, b"de");
+        outbox.share(&block, 7, 8, b"h");
+        block.seal(b"abcdefgh".to_vec());
+        assert_eq!(outbox.len(), 6);
+        assert_eq!(text(&outbox.take()), "abcde|h");
+    }
+
+    #[test]
+    fn order_is_kept_and_control_overtakes() {
+        let block = Rc::new(Block::default());
+        let mut outbox = Outbox::default();
+        write(&mut outbox, "one ");
+        outbox.share(&block, 0, 4, b"two ");
+        write(&mut outbox, "three");
+        outbox.control.extend_from_slice(b"PONG");
+        block.seal(b"two ".to_vec());
+        let output = outbox.take();
+        assert_eq!(text(&output), "PONG|one two three");
+        outbox.sent(output.len());
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn a_lagging_connection_pins_no_block() {
+        let block = Rc::new(Block::default());
+        let mut outbox = Outbox::default();
+        write(&mut outbox, "under way");
+        let under_way = outbox.take();
+        outbox.share(&block, 0, 1000, &[b'x'; 1000]);
+        assert_eq!(Rc::strong_count(&block), 1);
+        assert_eq!(outbox.len(), under_way.len() + 1000);
+    }
+
+    #[test]
+    fn the_bound_holds_beside_the_longest_messages() {
+        let mut outbox = Outbox::default();
+        assert!(outbox.admits(1 << 24, 100), "one message always fits an empty outbox");
+        write(&mut outbox, &"x".repeat(1000));
+        assert!(outbox.admits(1000, 100));
+        write(&mut outbox, &"x".repeat(1000));
+        assert!(outbox.admits(100, 100), "a small one behind two long ones");
+        assert!(!outbox.admits(1000, 100));
+        let output = outbox.take();
+        outbox.sent(output.len());
+        write(&mut outbox, &"x".repeat(10));
+        for _ in 0..11 {
+            write(&mut outbox, &"x".repeat(10));
+        }
+        assert!(!outbox.admits(10, 100), "long messages that have gone leave no room behind");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing() {
+        let mut outbox = Outbox::default();
+        let failed = outbox.write(|_| Err("no"), &mut Vec::new());
+        assert_eq!(failed, Err("no"));
+        assert!(outbox.is_empty());
+        assert!(!outbox.has_queued());
+    }
+}
