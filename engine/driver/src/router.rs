@@ -1,0 +1,311 @@
+//! Starting and ending: probe, bind, one thread with an executor per shard, shutdown, join.
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use glommio::{LocalExecutorBuilder, Placement};
+use wampline_shard::{Config, Now, Shard, ShardId, Shared, ShutdownMode};
+
+use crate::common::Common;
+use crate::counters::DriverCounters;
+use crate::lanes::LaneBounds;
+use crate::listen::Listener;
+use crate::park::{PREEMPT_NEVER, keep_alive};
+use crate::ring::RingSize;
+use crate::seam::Core;
+use crate::task::{Acceptor, Parts, Task};
+use crate::{DriverConfig, Endpoint, StartError, cores, probe, sys};
+
+/// The most shards: their number is squared in lanes.
+const SHARDS_MAX: usize = 256;
+/// glommio's own rings serve the eventfd and side tasks only; deeper ones cost locked memory.
+const EXECUTOR_RING_DEPTH: usize = 128;
+/// glommio's buffers, the least that it accepts.
+const EXECUTOR_IO_MEMORY: usize = 64 << 10;
+
+/// The core tells this many connections beyond a listener's bound that there is no room; further ones are dropped unheard.
+const REFUSALS_AT_ONCE: usize = 256;
+
+/// A running router. Dropping it without [`Router::join`] ends it at once.
+pub struct Router {
+    endpoints: Vec<Endpoint>,
+    handle: Box<dyn Handle>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What a router needs of its shards, whatever their core; never used per message.
+trait Handle: Send + Sync {
+    fn shut_down(&self, mode: ShutdownMode, grace: Duration);
+    fn counters(&self) -> &[DriverCounters];
+    fn open_sockets(&self) -> Vec<usize>;
+}
+
+/// Starts the executors and begins to listen; returns when connections are accepted.
+///
+/// Raises the soft limits of open files and of locked memory to the hard ones.
+///
+/// # Errors
+/// An address that cannot be listened on, io_uring missing or denied, more shards than 256, or as many endpoints as the
+/// configuration has listeners are not given. Nothing runs and nothing listens then.
+pub fn start(config: Config, driver: DriverConfig) -> Result<Router, StartError> {
+    if config.listeners.len() != driver.endpoints.len() {
+        let (listeners, endpoints) = (config.listeners.len(), driver.endpoints.len());
+        return Err(refuse(format!(
+            "{listeners} listeners are configured, but {endpoints} addresses are given"
+        )));
+    }
+    let connections_max = config.listeners.iter();
+    let connections_max =
+        connections_max.map(|listener| listener.connections_max.map(|most| most + REFUSALS_AT_ONCE));
+    let connections_max = connections_max.collect();
+    let plan = Plan::new(&driver, connections_max)?;
+    let shared = Shared::new(config, plan.shards as u16);
+    start_cores(driver, plan, move |id, seed, now| Shard::new(id, Arc::clone(&shared), seed, now))
+}
+
+impl Router {
+    /// Where it listens, in the order of the endpoints, with the ports that were picked.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// How many shards run.
+    pub fn shards(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// What the driver has dropped, refused and run short of, by shard.
+    pub fn counters(&self) -> &[DriverCounters] {
+        self.handle.counters()
+    }
+
+    /// The sockets that are open or on their way to their shard, by shard.
+    pub fn open_sockets_by_shard(&self) -> Vec<usize> {
+        self.handle.open_sockets()
+    }
+
+    /// The sockets that are open or on their way to their shard.
+    pub fn open_sockets(&self) -> usize {
+        self.handle.open_sockets().iter().sum()
+    }
+
+    /// Begins an orderly shutdown; may be called from any thread. `grace` is how long calls in flight and
+    /// closing handshakes may take; then what is left is aborted. A second call can shorten the grace.
+    pub fn shutdown(&self, mode: ShutdownMode, grace: Duration) {
+        tracing::debug!(?mode, ?grace, "shutting down");
+        self.handle.shut_down(mode, grace);
+    }
+
+    /// Waits until every shard has ended.
+    pub fn join(mut self) {
+        self.join_all();
+    }
+
+    fn join_all(&mut self) {
+        for thread in self.threads.drain(..) {
+            // A shard that panicked has ended the process.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.handle.shut_down(ShutdownMode::Goodbye, Duration::ZERO);
+            self.join_all();
+        }
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("endpoints", &self.endpoints)
+            .field("shards", &self.shards())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Send + 'static> Handle for Arc<Common<B>> {
+    fn shut_down(&self, mode: ShutdownMode, grace: Duration) {
+        Common::shut_down(self, mode, grace);
+    }
+    fn counters(&self) -> &[DriverCounters] {
+        &self.counters
+    }
+    fn open_sockets(&self) -> Vec<usize> {
+        self.desks.iter().map(|desk| desk.load.load(Ordering::Relaxed)).collect()
+    }
+}
+
+/// What is settled before the first thread starts.
+pub(crate) struct Plan {
+    pub(crate) shards: usize,
+    /// By shard; empty without pinning.
+    cpus: Vec<usize>,
+    listeners: Vec<(Listener, Option<usize>)>,
+    pub(crate) lanes: LaneBounds,
+    pub(crate) ring: RingSize,
+}
+
+impl Plan {
+    /// Looks at the machine and binds.
+    pub(crate) fn new(
+        driver: &DriverConfig,
+        connections_max: Vec<Option<usize>>,
+    ) -> Result<Plan, StartError> {
+        let shards = driver.shards.unwrap_or_else(cores::default_shards);
+        if shards == 0 || shards > SHARDS_MAX {
+            return Err(refuse(format!("{shards} shards are asked for; there can be 1 to {SHARDS_MAX}")));
+        }
+        probe::check()?;
+        let listeners = driver.endpoints.iter().map(Listener::bind).collect::<Result<Vec<_>, _>>()?;
+        Ok(Plan {
+            shards,
+            cpus: if driver.pin { cores::placement(shards) } else { Vec::new() },
+            listeners: listeners.into_iter().zip(connections_max).collect(),
+            lanes: LaneBounds::default(),
+            ring: RingSize::default(),
+        })
+    }
+}
+
+/// Starts a router over any core.
+pub(crate) fn start_cores<C: Core>(
+    driver: DriverConfig,
+    plan: Plan,
+    make: impl Fn(ShardId, u64, Now) -> C + Send + Clone + 'static,
+) -> Result<Router, StartError> {
+    let endpoints: Vec<Endpoint> =
+        plan.listeners.iter().map(|(listener, _)| listener.endpoint().clone()).collect();
+    let common = Common::new(plan.shards, endpoints.len(), plan.lanes)
+        .map_err(|error| refuse(format!("the shards cannot be set up: {error}; raise `ulimit -n`")))?;
+    let common = Arc::new(common);
+    let mut acceptor = Some(Acceptor::new(plan.listeners));
+    let (report, reports) = mpsc::channel();
+    let mut router = Router { endpoints, handle: Box::new(Arc::clone(&common)), threads: Vec::new() };
+    for shard in 0..plan.shards {
+        let start = ShardStart {
+            id: ShardId(shard as u16),
+            cpu: plan.cpus.get(shard).copied(),
+            common: Arc::clone(&common),
+            acceptor: acceptor.take(),
+            spin: driver.spin,
+            ring: plan.ring,
+            make: make.clone(),
+            report: report.clone(),
+        };
+        let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
+        let thread = thread.spawn(move || start.run_or_abort());
+        router.threads.push(thread.map_err(|error| refuse(format!("a thread cannot be started: {error}")))?);
+    }
+    drop(report);
+    for _ in 0..plan.shards {
+        // A failure drops the router, which ends the shards that have started.
+        reports.recv().unwrap_or_else(|_| Err(refuse("a shard ended while it started".to_owned())))?;
+    }
+    for endpoint in &router.endpoints {
+        tracing::debug!(%endpoint, "listening");
+    }
+    tracing::debug!(shards = plan.shards, cpus = ?plan.cpus, spin = ?driver.spin, "started");
+    Ok(router)
+}
+
+/// What a shard's thread begins with.
+struct ShardStart<C: Core, M> {
+    id: ShardId,
+    cpu: Option<usize>,
+    common: Arc<Common<C::Batch>>,
+    acceptor: Option<Acceptor>,
+    spin: Duration,
+    ring: RingSize,
+    make: M,
+    report: mpsc::Sender<Result<(), StartError>>,
+}
+
+impl<C: Core, M: Fn(ShardId, u64, Now) -> C + 'static> ShardStart<C, M> {
+    /// Runs the shard. A panic ends the process: a router without one of its shards would lose messages in silence.
+    fn run_or_abort(self) {
+        let shard = self.id.0;
+        let result = catch_unwind(AssertUnwindSafe(|| self.run()));
+        let cause = match result {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(payload) => panic_message(payload.as_ref()),
+        };
+        tracing::error!(shard, cause, "a shard has failed, the router cannot go on");
+        eprintln!("wampline: shard {shard} has failed, the router cannot go on: {cause}");
+        std::process::abort();
+    }
+
+    fn run(self) -> io::Result<()> {
+        let placement = self.cpu.map_or(Placement::Unbound, Placement::Fixed);
+        let executor = LocalExecutorBuilder::new(placement)
+            .ring_depth(EXECUTOR_RING_DEPTH)
+            .io_memory(EXECUTOR_IO_MEMORY)
+            .preempt_timer(PREEMPT_NEVER)
+            .make();
+        let executor = match executor {
+            Ok(executor) => executor,
+            Err(error) => {
+                let _ = self.report.send(Err(explain_rings(&error)));
+                return Ok(());
+            }
+        };
+        executor.run(async move {
+            let seed = match getrandom::u64() {
+                Ok(seed) => seed,
+                Err(error) => {
+                    let _ =
+                        self.report.send(Err(refuse(format!("the system gives no random numbers: {error}"))));
+                    return Ok(());
+                }
+            };
+            let parts = Parts {
+                id: self.id,
+                core: (self.make)(self.id, seed, sys::now()),
+                common: self.common,
+                acceptor: self.acceptor,
+                spin: self.spin,
+                ring: self.ring,
+            };
+            match Task::new(parts) {
+                Ok(task) => {
+                    keep_alive();
+                    let _ = self.report.send(Ok(()));
+                    task.run().await
+                }
+                Err(error) => {
+                    let _ = self.report.send(Err(explain_rings(&error)));
+                    Ok(())
+                }
+            }
+        })
+    }
+}
+
+/// For want of locked memory in most cases: an executor's three rings and the shard's own take about 370 KiB.
+fn explain_rings(error: &impl fmt::Display) -> StartError {
+    let message = format!(
+        "the rings of a shard cannot be set up: {error}. Each shard needs about 370 KiB of locked memory: raise the \
+         limit with `ulimit -l unlimited`, `LimitMEMLOCK=infinity` in a systemd unit or `--ulimit memlock=-1` for a \
+         container, or run fewer shards"
+    );
+    StartError { message, uring: true }
+}
+
+fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
+}
+
+fn refuse(message: String) -> StartError {
+    StartError { message, uring: false }
+}

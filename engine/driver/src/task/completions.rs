@@ -1,0 +1,123 @@
+//! What the kernel has completed.
+
+use wampline_shard::Now;
+
+use super::Task;
+use crate::conns::Stage;
+use crate::counters::DriverCounters;
+use crate::ring::{Completion, Outgoing, Received, Token};
+use crate::seam::Core;
+
+/// The most completions of one turn, so that sends and other shards are not kept waiting.
+const COMPLETIONS_PER_TURN: usize = 4096;
+
+impl<C: Core> Task<C> {
+    /// Handles the completions that are there.
+    pub(super) fn handle_completions(&mut self, now: Now) {
+        let mut handled = 0;
+        while handled < COMPLETIONS_PER_TURN
+            && let Some(completion) = self.ring.next()
+        {
+            handled += 1;
+            match completion {
+                Completion::Accepted { listener, result, more } => {
+                    self.on_accepted(now, listener, result, more)
+                }
+                Completion::Received { token, received, more } => {
+                    self.on_received(now, token, received, more)
+                }
+                Completion::Sent { token, output, result } => self.on_sent(now, token, output, result),
+                Completion::Cancelled { token } => {
+                    self.conns.get(token).cancelling -= 1;
+                    self.reap(token);
+                }
+                Completion::Timer | Completion::Done => {}
+            }
+        }
+        DriverCounters::add(&self.counters().completions, handled as u64);
+    }
+
+    fn on_received(&mut self, now: Now, token: Token, received: Received, more: bool) {
+        let conn = self.conns.get(token);
+        let (key, is_open) = (conn.key, conn.stage == Stage::Open);
+        if !more {
+            conn.receiving = false;
+            conn.stopping = false;
+        }
+        match received {
+            Received::Octets(chunk) => {
+                let core = &mut self.core;
+                self.ring.consume(chunk, |octets| {
+                    if is_open {
+                        core.octets(now, key, octets);
+                    }
+                });
+            }
+            Received::End | Received::Failed(_) => {
+                let broken = match received {
+                    Received::Failed(error) => {
+                        tracing::debug!(shard = self.id, token.slot, error, "a socket has failed");
+                        true
+                    }
+                    _ => false,
+                };
+                conn.read_ended = true;
+                conn.broken |= broken;
+                self.on_read_ended(now, token, broken);
+            }
+            Received::NoBuffers => DriverCounters::count(&self.counters().receive_buffers_short),
+            Received::Stopped => {}
+        }
+        if !more {
+            self.to_receive.push(token);
+            self.reap(token);
+        }
+    }
+
+    fn on_read_ended(&mut self, now: Now, token: Token, broken: bool) {
+        let conn = self.conns.get(token);
+        match conn.stage {
+            Stage::Open => {
+                let key = conn.key;
+                self.core.read_ended(now, key, broken);
+            }
+            Stage::Lingering if broken || !conn.sending => self.begin_ending(token),
+            Stage::Lingering | Stage::Ending => {}
+        }
+    }
+
+    fn on_sent(&mut self, now: Now, token: Token, mut output: C::Output, result: Result<usize, i32>) {
+        let conn = self.conns.get(token);
+        let (key, is_open) = (conn.key, conn.stage == Stage::Open);
+        match result {
+            Ok(octets) => {
+                output.advance(octets);
+                if is_open {
+                    self.core.sent(now, key, octets);
+                }
+            }
+            Err(libc::EINTR | libc::EAGAIN) => {}
+            Err(_) => {
+                conn.sending = false;
+                let was_broken = std::mem::replace(&mut conn.broken, true);
+                conn.read_ended = true;
+                if !was_broken {
+                    self.on_read_ended(now, token, true);
+                }
+                self.reap(token);
+                return;
+            }
+        }
+        let conn = self.conns.get(token);
+        if !output.is_empty() && conn.stage != Stage::Ending {
+            self.ring.send(conn.fd(), token, output);
+            return;
+        }
+        conn.sending = false;
+        match conn.stage {
+            Stage::Open => self.core.send_done(now, key, output),
+            Stage::Lingering => self.finish_sending(token),
+            Stage::Ending => self.reap(token),
+        }
+    }
+}
