@@ -1,0 +1,263 @@
+//! What the keys of a configuration mean together: defaults that depend on other keys, references to files, names that
+//! must differ, bounds that must fit each other.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::Spanned;
+use wampline_driver::{DriverConfig, Endpoint};
+use wampline_shard as shard;
+use wampline_transports::server::{Options, Origins};
+
+use super::address::{Address, collide};
+use super::diagnostics::Diagnostics;
+use super::raw::{self, Protocol, Raw};
+use super::realm::check_realm;
+use super::{Overrides, Settings};
+use crate::logging::LogSettings;
+use crate::tls::{self, Part};
+
+/// Where the built-in listener listens.
+const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
+
+/// The built-in realm.
+const REALM_DEFAULT: &str = "realm1";
+
+/// Listeners at most: they are counted in 16 bits, and each costs an accepting socket per shard.
+const LISTENERS_MAX: usize = 64;
+
+/// Where something stands in the file.
+type Place = Option<Range<usize>>;
+
+/// Makes settings of what the file says; what is wrong goes to `found`, and then the settings are of no
+/// use.
+pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut Diagnostics) -> Settings {
+    let router = raw.router;
+    let (limits, message_bytes_max) = limits(raw.limits, found);
+    let listeners = listeners(raw.listeners, folder, message_bytes_max, found);
+    let realms = realms(raw.realms, found);
+    let (listeners, endpoints) = addressed(listeners, overrides, found);
+
+    let configured = router.shards.get(found);
+    let shards = overrides.shards.or(configured);
+    let pin = router.pin.get(found).unwrap_or(shards.is_none());
+    let driver = DriverConfig { shards, pin, spin: router.spin.get(found), endpoints };
+    let (filter, format) = (router.log.level.get(found), router.log.format.get(found));
+    Settings {
+        engine: shard::Config {
+            listeners,
+            realms,
+            limits,
+            agent: concat!("Wampline-", env!("CARGO_PKG_VERSION")).into(),
+        },
+        driver,
+        shutdown_mode: router.shutdown.get(found),
+        shutdown_grace: router.shutdown_grace.get(found),
+        log: LogSettings {
+            filter: overrides.log_filter.clone().unwrap_or(filter),
+            format: overrides.log_format.unwrap_or(format),
+        },
+    }
+}
+
+/// The bounds, and the message limit.
+fn limits(raw: raw::Limits, found: &mut Diagnostics) -> (shard::Limits, usize) {
+    let limits = shard::Limits {
+        handshake_timeout: raw.handshake_timeout.get(found),
+        write_stall_timeout: raw.write_stall_timeout.get(found),
+        outbox_bytes_max: raw.outbox_bytes_max.get(found),
+        rejoin_timeout: raw.rejoin_timeout.get(found),
+        close_timeout: raw.close_timeout.get(found),
+        subscriptions_per_session_max: raw.subscriptions_per_session_max.get(found),
+        registrations_per_session_max: raw.registrations_per_session_max.get(found),
+        calls_per_session_max: raw.calls_per_session_max.get(found),
+        invocations_per_session_max: raw.invocations_per_session_max.get(found),
+        sessions_per_realm_max: raw.sessions_per_realm_max.get(found),
+    };
+    (limits, raw.message_bytes_max.get(found))
+}
+
+/// A listener whose address may yet be replaced.
+#[derive(Clone)]
+struct Listener {
+    place: Place,
+    address: Address,
+    engine: shard::Listener,
+}
+
+fn listeners(
+    raw: Option<Spanned<Vec<raw::Listener>>>,
+    folder: &Path,
+    message_bytes_max: usize,
+    found: &mut Diagnostics,
+) -> Vec<Listener> {
+    let Some(raw) = raw else {
+        return builtin_listener(folder, message_bytes_max, found).into_iter().collect();
+    };
+    match raw.get_ref().len() {
+        0 => {
+            found.add(Some(raw.span()), "the list is empty, expected at least one listener (or no such key)")
+        }
+        count if count > LISTENERS_MAX => {
+            found.add(
+                Some(raw.span()),
+                format!("{count} listeners are too many, expected at most {LISTENERS_MAX}"),
+            );
+        }
+        _ => {}
+    }
+    raw.into_inner().into_iter().filter_map(|raw| listener(raw, folder, message_bytes_max, found)).collect()
+}
+
+/// The listener of the built-in configuration, made from the defaults of every key.
+fn builtin_listener(folder: &Path, message_bytes_max: usize, found: &mut Diagnostics) -> Option<Listener> {
+    let raw: raw::Listener = toml::from_str(&format!("listen = {LISTEN_DEFAULT:?}")).ok()?;
+    listener(raw, folder, message_bytes_max, found).map(|listener| Listener { place: None, ..listener })
+}
+
+fn listener(raw: raw::Listener, folder: &Path, limit: usize, found: &mut Diagnostics) -> Option<Listener> {
+    let place = raw.listen.span();
+    let address = raw.listen.take(found).and_then(|text| match text.parse::<Address>() {
+        Ok(address) => Some(address.relative_to(folder)),
+        Err(message) => {
+            found.add(place.clone(), message);
+            None
+        }
+    });
+    let tls_place = raw.tls.as_ref().map(|tls| tls.certificate.span());
+    let tls = raw.tls.and_then(|tls| terminate_tls(tls, folder, found));
+    if let (Some(tls_place), Some(Address::Unix(_))) = (tls_place, &address) {
+        found.add(tls_place, "TLS is of no use on a Unix socket, expected a TCP address or no tls");
+    }
+    let (serializers, protocols) = (raw.serializers.get(found), raw.protocols.get(found));
+    let assumed_place = raw.assume_subprotocol.span();
+    let assumed = raw.assume_subprotocol.take(found).map(|assumed| assumed.0);
+    if let Some(assumed) = assumed.filter(|assumed| !serializers.contains(assumed)) {
+        found.add(
+            assumed_place,
+            format!(
+                "{:?} is not on offer here, expected one of this listener's serializers",
+                assumed.subprotocol()
+            ),
+        );
+    }
+    let transport = Options {
+        rawsocket: protocols.contains(&Protocol::RawSocket),
+        websocket: protocols.contains(&Protocol::WebSocket),
+        serializers,
+        paths: raw.paths.get(found),
+        origins: origins(raw.origins.get(found)),
+        assume_subprotocol: assumed,
+        echo: false,
+        message_bytes_max: raw.message_bytes_max.take(found).unwrap_or(limit),
+    };
+    let engine = shard::Listener {
+        transport: Arc::new(transport),
+        tls,
+        ping_interval: raw.ping_interval.get(found),
+        ping_timeout: raw.ping_timeout.get(found),
+        connections_max: raw.connections_max.get(found),
+    };
+    // Without an address the rest has been checked all the same.
+    Some(Listener { place, address: address?, engine })
+}
+
+fn origins(list: Vec<String>) -> Origins {
+    if list.iter().any(|origin| origin == "*") {
+        Origins::Any
+    } else if list.is_empty() {
+        Origins::SameHostOrLoopback
+    } else {
+        Origins::Also(list)
+    }
+}
+
+fn terminate_tls(raw: raw::Tls, folder: &Path, found: &mut Diagnostics) -> Option<Arc<rustls::ServerConfig>> {
+    let (certificate_place, key_place) = (raw.certificate.span(), raw.key.span());
+    let versions = raw.versions.get(found);
+    let (certificate, key) = (raw.certificate.take(found), raw.key.take(found));
+    let (certificate, key) = (folder.join(certificate?), folder.join(key?));
+    match tls::server_config(&certificate, &key, &versions) {
+        Ok(config) => Some(config),
+        // The list of versions has told what is wrong with it.
+        Err(error) if error.part == Part::Versions && versions.is_empty() => None,
+        Err(error) => {
+            let place = if error.part == Part::Key { key_place } else { certificate_place };
+            found.add(place, error.message);
+            None
+        }
+    }
+}
+
+fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec<shard::Realm> {
+    let Some(raw) = raw else {
+        return vec![shard::Realm {
+            name: REALM_DEFAULT.into(),
+            uri_rules: shard::UriRules::default(),
+            request_ids: shard::RequestIds::default(),
+        }];
+    };
+    if raw.get_ref().is_empty() {
+        found.add(Some(raw.span()), "the list is empty, expected at least one realm (or no such key)");
+    }
+    let mut realms = Vec::new();
+    let mut names = std::collections::HashSet::new();
+    for raw in raw.into_inner() {
+        let place = raw.name.span();
+        let (uri_rules, request_ids) = (raw.uri_rules.get(found), raw.request_ids.get(found));
+        let Some(name) = raw.name.take(found) else { continue };
+        if let Err(message) = check_realm(&name, uri_rules) {
+            found.add(place, message);
+        } else if !names.insert(name.clone()) {
+            found.add(place, format!("the realm {name:?} is there already, expected another name"));
+        }
+        realms.push(shard::Realm { name, uri_rules, request_ids });
+    }
+    realms
+}
+
+/// Gives every listener its endpoint, after the command line has had its say.
+fn addressed(
+    configured: Vec<Listener>,
+    overrides: &Overrides,
+    found: &mut Diagnostics,
+) -> (Vec<shard::Listener>, Vec<Endpoint>) {
+    let opened = match configured.last().cloned() {
+        Some(last) if !overrides.listen.is_empty() => {
+            let settings = configured.into_iter().chain(std::iter::repeat(last));
+            let replaced = overrides.listen.iter().zip(settings);
+            replaced.map(|(address, of)| Listener { place: None, address: address.clone(), ..of }).collect()
+        }
+        _ => configured,
+    };
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for Listener { place, address, engine } in &opened {
+        // Nothing in the file is to blame for what the command line says: then the message names the flag.
+        let subject = if place.is_none() && !overrides.listen.is_empty() { "--listen: " } else { "" };
+        let endpoint = match address.resolve() {
+            Ok(endpoint) => endpoint,
+            Err(message) => {
+                found.add(place.clone(), format!("{subject}{message}"));
+                continue;
+            }
+        };
+        if let Some(index) = endpoints.iter().position(|other| collide(other, &endpoint)) {
+            let other = super::display_endpoint(&endpoints[index]);
+            found.add(
+                place.clone(),
+                format!("{subject}{address} collides with the listener on {other}, expected another address"),
+            );
+        }
+        if !subject.is_empty() && engine.tls.is_some() && matches!(address, Address::Unix(_)) {
+            found.add(
+                None,
+                format!(
+                    "{subject}{address} would get the settings of a listener with TLS, expected a TCP address"
+                ),
+            );
+        }
+        endpoints.push(endpoint);
+    }
+    (opened.into_iter().map(|listener| listener.engine).collect(), endpoints)
+}

@@ -1,0 +1,241 @@
+//! The configuration file as it is written: every table and key, with types that carry range and default.
+//!
+//! This is the one place where keys are declared: the reader, the JSON Schema (`wampline schema`) and the test that keeps
+//! `docs/configuration.md` complete all follow from it. What the values mean together is [`super::build`]'s business.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+use wampline_shard::{RequestIds, ShutdownMode, UriRules};
+use wampline_wire::Serializer;
+
+use super::values::{Checked, Choice, Count, Named, OrOff, Pin, Shards, Size, Span, Text};
+use crate::logging::LogFormat;
+
+/// The longest message that any listener accepts: lengths travel in 24 bits on RawSocket, and 2^24 itself is never sent.
+pub(super) const MESSAGE_BYTES_MAX: u64 = (1 << 24) - 1;
+
+/// The shortest limit that still lets a client with a long HELLO in.
+pub(super) const MESSAGE_BYTES_MIN: u64 = 4 << 10;
+
+const MS: u64 = 1_000;
+const S: u64 = 1_000 * MS;
+const H: u64 = 3_600 * S;
+/// Slots are counted in 32 bits, and ids that routers draw one after the other stay below 2^32.
+const COUNT_MAX: u64 = 1 << 31;
+
+/// A Wampline configuration.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(title = "Wampline configuration")]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct Raw {
+    /// The process: shards, shutdown, log.
+    pub router: Router,
+    /// Every bound.
+    pub limits: Limits,
+    /// Where and how clients connect. Without any there is one on 127.0.0.1:8080.
+    #[schemars(with = "Vec<Listener>", length(min = 1))]
+    pub listeners: Option<Spanned<Vec<Listener>>>,
+    /// The realms that exist. Without any there is `realm1`.
+    #[schemars(with = "Vec<Realm>", length(min = 1))]
+    pub realms: Option<Spanned<Vec<Realm>>>,
+}
+
+/// The process: shards, shutdown, log.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct Router {
+    /// How many shards (threads that carry sessions); `"auto"`: one per core that the process may use.
+    pub shards: Checked<Shards>,
+    /// Whether each shard is pinned to a core; `"auto"`: pinned when `shards` is `"auto"`.
+    pub pin: Checked<Pin>,
+    /// How long an idle shard spins before it sleeps. Costs a core, saves the wake-up.
+    pub spin: Checked<Span<0, { 100 * MS }, 0>>,
+    /// What clients are told on SIGTERM and SIGINT: GOODBYE, or a plain close after which they come back.
+    pub shutdown: Checked<Choice<ShutdownMode>>,
+    /// How long calls in flight and closing handshakes may take on shutdown.
+    pub shutdown_grace: Checked<Span<0, { H }, { 3 * S }>>,
+    /// What is logged and how.
+    pub log: Log,
+}
+
+/// What is logged and how.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct Log {
+    /// A level, or a comma-separated list of a level and `target=level` pairs.
+    pub level: Checked<crate::logging::LevelSetting>,
+    /// One line of text or one JSON object per event.
+    pub format: Checked<Choice<LogFormat>>,
+}
+
+/// Every bound.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct Limits {
+    /// The longest message accepted, unless the listener says otherwise.
+    pub message_bytes_max: Checked<Size<MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX>>,
+    /// Octets queued for one connection, beside twice the longest message among them, before it is cut.
+    pub outbox_bytes_max: Checked<Size<{ 64 << 10 }, { 4 << 30 }, { 4 << 20 }>>,
+    /// From accept to HELLO.
+    pub handshake_timeout: Checked<Span<{ 100 * MS }, { H }, { 5 * S }>>,
+    /// A session whose peer takes nothing for this long while output waits is cut.
+    pub write_stall_timeout: Checked<Span<{ 100 * MS }, { H }, { 10 * S }>>,
+    /// How long the transport stays open for another HELLO after a session has ended.
+    pub rejoin_timeout: Checked<Span<{ 100 * MS }, { H }, { 5 * S }>>,
+    /// How long a peer may take to close or to answer GOODBYE.
+    pub close_timeout: Checked<Span<{ 100 * MS }, { H }, { 2 * S }>>,
+    /// Subscriptions of one session.
+    pub subscriptions_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
+    /// Registrations of one session.
+    pub registrations_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
+    /// Calls of one session that wait for their answer.
+    pub calls_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 16 }>>,
+    /// Invocations of one callee that wait for their answer.
+    pub invocations_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
+    /// Sessions of one realm.
+    pub sessions_per_realm_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
+}
+
+/// An address to listen on, and what is answered there.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Listener {
+    /// `host:port`, `[::1]:port` or `unix:PATH`. Port 0 picks a free port.
+    pub listen: Checked<Text>,
+    /// What is answered; the client's first octet decides.
+    #[serde(default)]
+    pub protocols: Choices<Protocol>,
+    /// The serializers on offer.
+    #[serde(default)]
+    pub serializers: Choices<Serializer>,
+    /// Paths at which a WebSocket upgrade is accepted.
+    #[serde(default)]
+    pub paths: Paths,
+    /// Which web pages may connect besides those of the same host and of loopback; `"*"` for all.
+    #[serde(default)]
+    pub origins: Origins,
+    /// The subprotocol assumed for WebSocket clients that offer none; without it they are refused.
+    #[serde(default)]
+    pub assume_subprotocol: Checked<Choice<Subprotocol>>,
+    /// TLS is terminated here.
+    #[serde(default)]
+    #[schemars(with = "Tls")]
+    pub tls: Option<Tls>,
+    /// The longest message accepted here; `limits.message_bytes_max` unless set.
+    #[serde(default)]
+    pub message_bytes_max: Checked<Size<MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX, 0>>,
+    /// A WebSocket ping is sent when nothing was received for this long.
+    #[serde(default)]
+    pub ping_interval: Checked<OrOff<Span<{ 100 * MS }, { 24 * H }, { 30 * S }>, true>>,
+    /// How long the pong (or any other octet) may take before the connection is taken for dead.
+    #[serde(default)]
+    pub ping_timeout: Checked<Span<{ 100 * MS }, { H }, { 10 * S }>>,
+    /// The most connections at a time.
+    #[serde(default)]
+    pub connections_max: Checked<OrOff<Count<1, COUNT_MAX, 1>, false>>,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Tls {
+    /// PEM file with the certificate chain, the server's own certificate first.
+    pub certificate: Checked<Text>,
+    /// PEM file with the unencrypted private key (PKCS#8, PKCS#1 or SEC1).
+    pub key: Checked<Text>,
+    /// The protocol versions on offer.
+    #[serde(default)]
+    pub versions: Choices<TlsVersion>,
+}
+
+/// A realm and its rules.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Realm {
+    /// The realm's URI.
+    pub name: Checked<Text>,
+    /// How URIs are checked.
+    #[serde(default)]
+    pub uri_rules: Checked<Choice<UriRules>>,
+    /// How request ids are checked.
+    #[serde(default)]
+    pub request_ids: Checked<Choice<RequestIds>>,
+}
+
+/// A list of names of `T`, each at most once; absent: all of them.
+pub(super) type Choices<T> = super::lists::List<super::lists::Names<T>>;
+/// A list of paths.
+pub(super) type Paths = super::lists::List<super::lists::PathList>;
+/// A list of origins.
+pub(super) type Origins = super::lists::List<super::lists::OriginList>;
+
+/// What a listener can answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// WebSocket (advanced profile, "WebSocket Transport").
+    WebSocket,
+    /// RawSocket (advanced profile, "RawSocket Transport").
+    RawSocket,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V1_2,
+    /// TLS 1.3.
+    V1_3,
+}
+
+/// A serializer under its WebSocket subprotocol identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Subprotocol(pub Serializer);
+
+impl Named for Protocol {
+    const CHOICES: &'static [(&'static str, Protocol)] =
+        &[("websocket", Protocol::WebSocket), ("rawsocket", Protocol::RawSocket)];
+}
+
+impl Named for Serializer {
+    const CHOICES: &'static [(&'static str, Serializer)] = &[
+        (Serializer::Json.name(), Serializer::Json),
+        (Serializer::MsgPack.name(), Serializer::MsgPack),
+        (Serializer::Cbor.name(), Serializer::Cbor),
+    ];
+}
+
+impl Named for Subprotocol {
+    const CHOICES: &'static [(&'static str, Subprotocol)] = &[
+        (Serializer::Json.subprotocol(), Subprotocol(Serializer::Json)),
+        (Serializer::MsgPack.subprotocol(), Subprotocol(Serializer::MsgPack)),
+        (Serializer::Cbor.subprotocol(), Subprotocol(Serializer::Cbor)),
+    ];
+    const DEFAULT: bool = false;
+}
+
+impl Named for TlsVersion {
+    const CHOICES: &'static [(&'static str, TlsVersion)] =
+        &[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)];
+}
+
+impl Named for ShutdownMode {
+    const CHOICES: &'static [(&'static str, ShutdownMode)] =
+        &[("goodbye", ShutdownMode::Goodbye), ("restart", ShutdownMode::Restart)];
+}
+
+impl Named for UriRules {
+    const CHOICES: &'static [(&'static str, UriRules)] =
+        &[("loose", UriRules::Loose), ("strict", UriRules::Strict)];
+}
+
+impl Named for RequestIds {
+    const CHOICES: &'static [(&'static str, RequestIds)] =
+        &[("lenient", RequestIds::Lenient), ("strict", RequestIds::Strict)];
+}

@@ -1,0 +1,15 @@
+//! Exit codes. They are part of the interface: scripts and service managers decide by them.
+
+/// Done, or shut down in order.
+pub const OK: u8 = 0;
+/// The configuration is not valid, or the router could not start (an address is taken, a limit of the system).
+pub const FAILED: u8 = 1;
+/// io_uring is missing or denied.
+pub const NO_URING: u8 = 2;
+/// The command line is not valid.
+pub const USAGE: u8 = 64;
+
+/// A second signal ended the process before an orderly shutdown was over: 130 for SIGINT, 143 for SIGTERM.
+pub const fn signalled(signal: i32) -> i32 {
+    128 + signal
+}

@@ -1,0 +1,123 @@
+//! `wampline run` and `wampline testee`: start, say where it listens, wait for a signal, shut down.
+//!
+//! The log lines `listening` and `ready` are part of the interface (see `docs/configuration.md`): scripts wait for them.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing::{error, info, warn};
+use wampline_driver::{Endpoint, Router, StartError};
+
+use crate::cli::ServeArguments;
+use crate::config::{self, Named, Settings};
+use crate::{complain, exit, logging};
+
+/// What events of this module are logged under.
+const TARGET: &str = "wampline";
+
+/// Serves until a signal ends it. `adapt` has the last word on the settings.
+pub(crate) fn serve(
+    arguments: ServeArguments,
+    started: Instant,
+    adapt: impl FnOnce(Settings) -> Settings,
+) -> ExitCode {
+    let settings = match config::load(arguments.config.as_deref(), &arguments.overrides) {
+        Ok(settings) => adapt(settings),
+        Err(report) => return complain(&report),
+    };
+    logging::init(&settings.log);
+    // Before the start, so that a signal that comes early still leads to an orderly end.
+    let signals = match Signals::new([SIGTERM, SIGINT]) {
+        Ok(signals) => signals,
+        Err(error) => return complain(&format_args!("signals cannot be handled: {error}")),
+    };
+    let (mode, grace) = (settings.shutdown_mode, settings.shutdown_grace);
+    let Settings { engine, driver, .. } = settings;
+    let described: Vec<Described> = engine.listeners.iter().map(Described::new).collect();
+    let realms: Vec<String> = engine.realms.iter().map(|realm| realm.name.clone()).collect();
+    let router = match wampline_driver::start(engine, driver) {
+        Ok(router) => router,
+        Err(error) => return not_started(&error),
+    };
+    announce(&router, &described, &realms, started);
+    wait(router, signals, mode, grace)
+}
+
+fn not_started(error: &StartError) -> ExitCode {
+    if tracing::enabled!(target: TARGET, tracing::Level::ERROR) {
+        error!(target: TARGET, "cannot start: {}", error.message);
+    } else {
+        // A process that ends by itself says why, whatever is logged.
+        complain(&format_args!("cannot start: {}", error.message));
+    }
+    if error.uring { exit::NO_URING.into() } else { exit::FAILED.into() }
+}
+
+/// A listener as the log shows it.
+struct Described {
+    protocols: String,
+    tls: bool,
+}
+
+impl Described {
+    fn new(listener: &wampline_shard::Listener) -> Described {
+        let options = &listener.transport;
+        let protocols = [
+            (options.websocket && !options.echo, "websocket"),
+            (options.rawsocket, "rawsocket"),
+            (options.echo, "echo"),
+        ];
+        let protocols: Vec<&str> =
+            protocols.into_iter().filter(|(on, _)| *on).map(|(_, name)| name).collect();
+        Described { protocols: protocols.join(","), tls: listener.tls.is_some() }
+    }
+}
+
+fn announce(router: &Router, listeners: &[Described], realms: &[String], started: Instant) {
+    let endpoints: &[Endpoint] = router.endpoints();
+    for (endpoint, listener) in endpoints.iter().zip(listeners) {
+        let endpoint = config::display_endpoint(endpoint);
+        info!(target: TARGET, %endpoint, protocols = %listener.protocols, tls = listener.tls, "listening");
+    }
+    let start_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    info!(
+        target: TARGET,
+        version = env!("CARGO_PKG_VERSION"),
+        shards = router.shards(),
+        realms = realms.len(),
+        start_ms,
+        "ready"
+    );
+}
+
+/// The first signal shuts down in order, a second one at once.
+fn wait(
+    router: Router,
+    mut signals: Signals,
+    mode: wampline_shard::ShutdownMode,
+    grace: std::time::Duration,
+) -> ExitCode {
+    if let Some(signal) = signals.forever().next() {
+        info!(target: TARGET, signal = name(signal), mode = mode.name(), "shutting down");
+        router.shutdown(mode, grace);
+        std::thread::spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                warn!(target: TARGET, signal = name(signal), "ending at once");
+                std::process::exit(exit::signalled(signal));
+            }
+        });
+    }
+    router.join();
+    info!(target: TARGET, "stopped");
+    exit::OK.into()
+}
+
+fn name(signal: i32) -> &'static str {
+    match signal {
+        SIGINT => "SIGINT",
+        SIGTERM => "SIGTERM",
+        _ => "signal",
+    }
+}
