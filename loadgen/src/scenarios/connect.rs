@@ -1,0 +1,182 @@
+//! Sessions that join and then do nothing: how fast they join, and what they cost while they are idle.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Workload;
+use super::team::{Stalled, Team, router, settle, share};
+use crate::cli::ConnectArguments;
+use crate::clock::nanos;
+use crate::connection::Replies;
+use crate::control::{Control, Phase};
+use crate::procfs::{Memory, Process};
+use crate::report::Report;
+use crate::session::{Life, News};
+use crate::stats::Tally;
+use crate::worker::Links;
+
+/// Measures joining and being there.
+pub(crate) fn run(arguments: &ConnectArguments) -> Result<Report, String> {
+    let common = &arguments.common;
+    let control = Arc::new(Control::new());
+    let threads = usize::from(common.threads);
+    let router = router(common)?;
+    let look = || Look::take(router);
+    let before = look()?;
+
+    let workloads =
+        (0..threads).map(|index| Connect::new(&control, share(arguments.sessions, threads, index)));
+    let began = control.clock.now();
+    let team = Team::start(common, &control, u64::from(arguments.sessions), workloads.collect())?;
+    let joined = || control.joined.load(Ordering::Relaxed);
+    if let Err(Stalled(count)) =
+        team.wait("sessions joined", common.timeout * 2, joined, || control.ready() as usize == threads)
+    {
+        control.fail(format!("{count} of {} sessions joined, then nothing", arguments.sessions));
+    }
+    let seconds = (control.clock.now() - began) as f64 / 1e9;
+    let there = look()?;
+    team.wait_until("holding", control.clock.now() + nanos(arguments.hold));
+    let held = look()?;
+    control.enter(Phase::Leave);
+    let workloads = team.finish()?;
+
+    let mut tally = Tally::new();
+    workloads.iter().for_each(|workload| tally.add(&workload.tally));
+    if let (0, Some(error)) = (tally.operations, &tally.faults.first_error) {
+        return Err(error.clone());
+    }
+    let mut report = Report::new("connect", "joins", common);
+    report.setting("sessions", arguments.sessions);
+    report.setting("concurrency", common.concurrency);
+    report.set_total(seconds, &tally);
+    if let (Some(process), Some(before), Some(there), Some(held)) = (router, before, there, held) {
+        settle(process, before.descriptors)?;
+        let after = Look::take(router)?.unwrap_or(held);
+        report.set_router_time(there.processor_time.saturating_sub(before.processor_time));
+        report_memory(&mut report, [before, there, held, after], tally.operations, arguments.hold);
+    }
+    Ok(report)
+}
+
+/// What is to be seen of the router at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    pub(crate) memory: Memory,
+    pub(crate) descriptors: u64,
+    pub(crate) processor_time: Duration,
+}
+
+impl Look {
+    /// Looks, if the router's process is known.
+    pub(crate) fn take(router: Option<Process>) -> Result<Option<Look>, String> {
+        let Some(process) = router else { return Ok(None) };
+        let look = || {
+            Ok(Look {
+                memory: process.memory()?,
+                descriptors: process.descriptors()?,
+                processor_time: process.processor_time()?,
+            })
+        };
+        look()
+            .map(Some)
+            .map_err(|error: std::io::Error| format!("cannot look at the router's process: {error}"))
+    }
+}
+
+fn report_memory(
+    report: &mut Report,
+    [before, there, held, after]: [Look; 4],
+    sessions: u64,
+    hold: Duration,
+) {
+    let per_session = |kib: u64, base: u64| (kib as f64 - base as f64) * 1024.0 / sessions.max(1) as f64;
+    let base = before.memory;
+    report.figure("router_rss_before_kib", base.rss_kib as f64);
+    report.figure("router_rss_joined_kib", there.memory.rss_kib as f64);
+    report.figure("router_rss_held_kib", held.memory.rss_kib as f64);
+    report.figure("router_rss_left_kib", after.memory.rss_kib as f64);
+    report.figure("router_bytes_per_session", per_session(held.memory.rss_kib, base.rss_kib));
+    report.figure(
+        "router_anonymous_bytes_per_session",
+        per_session(held.memory.anonymous_kib, base.anonymous_kib),
+    );
+    report.figure("router_descriptors_before", before.descriptors as f64);
+    report.figure("router_descriptors_held", held.descriptors as f64);
+    report.figure("router_descriptors_left", after.descriptors as f64);
+    if !hold.is_zero() {
+        let idle = held.processor_time.saturating_sub(there.processor_time);
+        report.figure("router_idle_cpu_percent", idle.as_secs_f64() / hold.as_secs_f64() * 100.0);
+    }
+}
+
+/// The idle sessions of one thread.
+struct Connect {
+    control: Arc<Control>,
+    wanted: u32,
+    opened: u32,
+    /// Joined, or failed to.
+    settled: u32,
+    is_ready: bool,
+    is_leaving: bool,
+    tally: Tally,
+}
+
+impl Connect {
+    fn new(control: &Arc<Control>, wanted: u32) -> Connect {
+        let control = Arc::clone(control);
+        Connect {
+            control,
+            wanted,
+            opened: 0,
+            settled: 0,
+            is_ready: false,
+            is_leaving: false,
+            tally: Tally::new(),
+        }
+    }
+}
+
+impl Workload for Connect {
+    fn wants_session(&mut self) -> bool {
+        self.opened < self.wanted && self.control.phase() == Phase::Setup
+    }
+
+    fn opened(&mut self, _at: usize) {
+        self.opened += 1;
+    }
+
+    fn news(&mut self, _at: usize, news: News<'_>, life: &mut Life, now: u64, _replies: &mut Replies) {
+        match news {
+            News::Joined => {
+                self.control.joined.fetch_add(1, Ordering::Relaxed);
+                self.settled += 1;
+                self.tally.record(now - life.opened_at);
+            }
+            News::Message(..) => self.tally.faults.wrong += 1,
+        }
+    }
+
+    fn ended(&mut self, _at: usize, life: &Life, outcome: Result<(), String>, _now: u64) {
+        if let Err(reason) = outcome {
+            self.settled += u32::from(!life.has_joined());
+            self.tally.faults.error(|| reason);
+        }
+    }
+
+    fn turn(&mut self, links: &mut Links, now: u64) {
+        if !self.is_ready && self.settled == self.wanted {
+            self.is_ready = true;
+            self.control.add_ready();
+        }
+        if !self.is_leaving && self.control.phase() == Phase::Leave {
+            self.is_leaving = true;
+            links.leave_all(now);
+        }
+    }
+
+    fn is_finished(&self, links: &Links) -> bool {
+        self.is_leaving && links.is_empty()
+    }
+}

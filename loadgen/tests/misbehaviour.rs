@@ -1,0 +1,154 @@
+//! The load generator against a router that misbehaves: every kind of fault must be seen and fail the run, and an
+//! honest router must pass. The router here speaks JSON over RawSocket and shares no code with the generator.
+
+#![allow(clippy::unwrap_used)]
+
+mod stub;
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use stub::{Misbehaviour, StubRouter};
+
+#[test]
+fn an_honest_router_passes() {
+    for scenario in [RPC, PUBSUB, ACKNOWLEDGED] {
+        let (report, code) = run(scenario, Misbehaviour::None);
+        assert_eq!(code, 0, "{report}");
+        assert!(report["operations"].as_u64().unwrap() > 20, "{report}");
+        assert_eq!(faults(&report), [0; 5], "{report}");
+        assert!(report["latency_us"]["min"].as_f64().unwrap() > 0.0, "{report}");
+    }
+}
+
+#[test]
+fn a_lost_answer_is_counted() {
+    check(RPC, Misbehaviour::LoseResult, [1, 0, 0, 0, 0]);
+    check(PUBSUB, Misbehaviour::LoseEvent, [1, 0, 0, 0, 0]);
+    check(ACKNOWLEDGED, Misbehaviour::LoseEvent, [1, 0, 0, 0, 0]);
+    check(ACKNOWLEDGED, Misbehaviour::LosePublished, [1, 0, 0, 0, 0]);
+}
+
+#[test]
+fn a_duplicate_is_counted() {
+    check(RPC, Misbehaviour::DuplicateResult, [0, 1, 0, 0, 0]);
+    check(RPC, Misbehaviour::DuplicateInvocation, [0, 1, 0, 0, 0]);
+    check(PUBSUB, Misbehaviour::DuplicateEvent, [0, 1, 0, 0, 0]);
+}
+
+#[test]
+fn a_changed_order_is_counted() {
+    check(RPC, Misbehaviour::SwapInvocations, [0, 0, 1, 0, 0]);
+    check(PUBSUB, Misbehaviour::SwapEvents, [0, 0, 1, 0, 0]);
+}
+
+#[test]
+fn a_wrong_payload_is_counted() {
+    check(RPC, Misbehaviour::AlterResult, [0, 0, 0, 1, 0]);
+    // What came is not what was to come, so that is missing as well.
+    check(PUBSUB, Misbehaviour::AlterEvent, [1, 0, 0, 1, 0]);
+}
+
+#[test]
+fn a_wrong_id_is_counted() {
+    check(PUBSUB, Misbehaviour::ForeignSubscription, [1, 0, 0, 1, 0]);
+    check(RPC, Misbehaviour::ForeignRequest, [1, 0, 0, 1, 0]);
+}
+
+#[test]
+fn an_error_is_counted_and_told() {
+    let report = check(RPC, Misbehaviour::ErrorInsteadOfResult, [0, 0, 0, 0, 1]);
+    assert_eq!(report["faults"]["first_error"], "wamp.error.stub (on purpose)");
+}
+
+#[test]
+fn an_abort_is_told() {
+    let router = StubRouter::start(Misbehaviour::Abort);
+    let output = generator(&router, RPC);
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("the router refused: wamp.error.no_such_realm (there is no such realm)"), "{told}");
+}
+
+#[test]
+fn a_session_that_is_cut_is_told() {
+    let router = StubRouter::start(Misbehaviour::CutSession);
+    let output = generator(&router, RPC);
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("the router closed without GOODBYE"), "{told}");
+}
+
+#[test]
+fn silence_ends_the_run() {
+    let router = StubRouter::start(Misbehaviour::Silence);
+    let output = generator(&router, RPC);
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    // Which of the two watches strikes first is a matter of microseconds.
+    let is_told = told.contains("no answer to HELLO within 1 s") || told.contains("then nothing for 1 s");
+    assert!(is_told, "{told}");
+}
+
+#[test]
+fn sessions_are_opened_and_closed() {
+    let router = StubRouter::start(Misbehaviour::None);
+    let pid = std::process::id().to_string();
+    for scenario in [
+        &["connect", "--sessions", "50", "--hold", "0.1", "--router-pid", &pid][..],
+        &["churn", "--sessions", "100", "--warmup-sessions", "20"],
+        &["churn", "--sessions", "100", "--warmup-sessions", "20", "--abrupt"],
+    ] {
+        let output = generator(&router, scenario);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{report}");
+        let expected = if scenario[0] == "connect" { 50 } else { 100 };
+        assert_eq!(report["operations"], expected, "{report}");
+    }
+}
+
+const RPC: &[&str] = &["rpc", "--callers", "2", "--in-flight", "4", "--duration", "0.3", "--warmup", "0.1"];
+const PUBSUB: &[&str] =
+    &["pubsub", "--subscribers", "3", "--in-flight", "4", "--duration", "0.3", "--warmup", "0.1"];
+const ACKNOWLEDGED: &[&str] = &[
+    "pubsub",
+    "--subscribers",
+    "3",
+    "--in-flight",
+    "4",
+    "--duration",
+    "0.3",
+    "--warmup",
+    "0.1",
+    "--acknowledge",
+];
+
+/// Lost, duplicated, reordered, wrong, errors.
+fn faults(report: &Value) -> [u64; 5] {
+    ["lost", "duplicated", "reordered", "wrong", "errors"]
+        .map(|name| report["faults"][name].as_u64().unwrap())
+}
+
+fn check(scenario: &[&str], misbehaviour: Misbehaviour, expected: [u64; 5]) -> Value {
+    let (report, code) = run(scenario, misbehaviour);
+    assert_eq!(faults(&report), expected, "{misbehaviour:?}: {report}");
+    assert_eq!(code, 1, "{misbehaviour:?}: {report}");
+    report
+}
+
+fn run(scenario: &[&str], misbehaviour: Misbehaviour) -> (Value, i32) {
+    let router = StubRouter::start(misbehaviour);
+    let output = generator(&router, scenario);
+    let told = String::from_utf8_lossy(&output.stderr);
+    let report =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{misbehaviour:?}: {told}"));
+    (report, output.status.code().unwrap())
+}
+
+fn generator(router: &StubRouter, scenario: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wampline-loadgen"))
+        .args(scenario)
+        .args(["--url", &router.url(), "--serializer", "json", "--timeout", "1", "--json"])
+        .output()
+        .unwrap()
+}
