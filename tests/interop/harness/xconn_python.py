@@ -1,0 +1,103 @@
+"""xconn for Python (asyncio) as a `Peer`."""
+
+import asyncio
+
+from wampproto import serializers
+from wampproto.auth import AnonymousAuthenticator
+from xconn import types
+from xconn.async_client import connect
+from xconn.exception import ApplicationError
+
+from .peers import FAILURE, REALM, STEP_SECONDS, CallError, Event, Peer, Subscription
+
+SERIALIZERS = {"json": serializers.JSONSerializer, "msgpack": serializers.MsgPackSerializer, "cbor": serializers.CBORSerializer}
+
+
+class XconnPeer(Peer):
+    @classmethod
+    async def join(cls, spec, endpoints, realm=REALM):
+        peer = cls()
+        peer.spec = spec
+        peer.closed = asyncio.get_running_loop().create_future()
+
+        async def on_disconnect():
+            if not peer.closed.done():
+                peer.closed.set_result(None)
+
+        peer.inner = await asyncio.wait_for(
+            connect(
+                endpoints.url(spec.transport),
+                realm,
+                AnonymousAuthenticator(""),
+                SERIALIZERS[spec.serializer](),
+                disconnect_callback=on_disconnect,
+            ),
+            STEP_SECONDS,
+        )
+        peer.session = peer.inner._base_session.id
+        return peer
+
+    async def subscribe(self, topic, options=None):
+        subscription = Subscription(None, topic)
+
+        async def on_event(event):
+            subscription.deliver(event.args, event.kwargs)
+
+        subscription.inner = await self.step(self.inner.subscribe(topic, on_event, options))
+        subscription.id = subscription.inner.subscription_id
+        return subscription
+
+    async def unsubscribe(self, subscription):
+        await self.step(subscription.inner.unsubscribe())
+
+    async def publish(self, topic, args=None, kwargs=None, *, acknowledge=True, exclude_me=None):
+        options = {"acknowledge": True} if acknowledge else {}
+        if exclude_me is not None:
+            options["exclude_me"] = exclude_me
+        await self.step(self.inner.publish(topic, args, kwargs, options))
+
+    async def register(self, procedure, behaviour="echo"):
+        return await self.step(self.inner.register(procedure, BEHAVIOURS[behaviour]))
+
+    async def unregister(self, registration):
+        await self.step(registration.unregister())
+
+    async def call(self, procedure, args=None, kwargs=None):
+        result = await self.step(self.inner.call(procedure, args, kwargs))
+        return Event(list(result.args or []), dict(result.kwargs or {}))
+
+    async def leave(self):
+        await asyncio.wait_for(self.inner.leave(), STEP_SECONDS)
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    async def drop(self):
+        transport = self.inner._base_session.transport
+        lower = transport._websocket.transport if hasattr(transport, "_websocket") else transport._writer.transport
+        lower.abort()
+        await asyncio.wait_for(self.closed, STEP_SECONDS)
+
+    @property
+    def is_open(self):
+        return not self.closed.done()
+
+    async def step(self, awaitable):
+        try:
+            return await asyncio.wait_for(awaitable, STEP_SECONDS)
+        except ApplicationError as error:
+            raise CallError(error.message, error.args, error.kwargs) from error
+
+
+async def echo(invocation):
+    return types.Result(invocation.args, invocation.kwargs)
+
+
+async def fail(invocation):
+    raise ApplicationError(FAILURE, *(invocation.args or []))
+
+
+async def hold(_invocation):
+    await asyncio.get_running_loop().create_future()
+
+
+BEHAVIOURS = {"echo": echo, "fail": fail, "hold": hold}

@@ -1,0 +1,130 @@
+// autobahn-js behind the commands of peers.mjs.
+
+import { Failure, FAILURE_URI } from "./failure.mjs";
+import { load } from "./modules.mjs";
+
+const WebSocket = load("ws");
+
+// autobahn-js takes the WebSocket of the browser, and for RawSocket the `connect` of Node's module `net`.
+// Remember what each connection opened, so that a test can cut it.
+let newestSocket = null;
+globalThis.WebSocket = class extends WebSocket {
+  constructor(url, protocols) {
+    super(url, protocols);
+    newestSocket = this;
+  }
+};
+
+const net = load("net");
+const connect = net.connect;
+net.connect = (...args) => {
+  newestSocket = connect(...args);
+  return newestSocket;
+};
+
+const autobahn = load("autobahn");
+autobahn.log?.debug?.(false);
+
+const SERIALIZERS = {
+  json: () => new autobahn.serializer.JSONSerializer(),
+  msgpack: () => new autobahn.serializer.MsgpackSerializer(),
+  cbor: () => new autobahn.serializer.CBORSerializer(),
+};
+
+export class AutobahnPeer {
+  #connection;
+  #session;
+  #socket;
+  #nextId = 1;
+  #subscriptions = new Map();
+  #registrations = new Map();
+
+  constructor(notify) {
+    this.notify = notify;
+  }
+
+  async join({ target, serializer, realm }) {
+    const transport = target.url
+      ? { type: "websocket", url: target.url, serializers: [SERIALIZERS[serializer]()] }
+      : { type: "rawsocket", ...target };
+    this.#connection = new autobahn.Connection({
+      transports: [transport],
+      realm,
+      max_retries: 0,
+      on_user_error: () => {},
+      on_internal_error: () => {},
+    });
+    await new Promise((resolve, reject) => {
+      this.#connection.onopen = (session) => {
+        this.#session = session;
+        resolve();
+      };
+      this.#connection.onclose = (how, details) => {
+        if (!this.#session) reject(new Failure(details.reason, [], {}, `closed: ${how}`));
+        this.notify("closed", { reason: details.reason });
+        return true;
+      };
+      this.#connection.open();
+      this.#socket = newestSocket;
+    });
+    return { session: this.#session.id };
+  }
+
+  async subscribe({ topic, options }) {
+    const id = this.#nextId++;
+    this.notify("subscribed", { subscription: id });
+    const handler = (args, kwargs) => this.notify("event", { subscription: id, args, kwargs });
+    this.#subscriptions.set(id, await this.#ask(this.#session.subscribe(topic, handler, options ?? undefined)));
+    return id;
+  }
+
+  async unsubscribe({ subscription }) {
+    await this.#ask(this.#session.unsubscribe(this.#subscriptions.get(subscription)));
+  }
+
+  async publish({ topic, args, kwargs, acknowledge, options }) {
+    await this.#ask(this.#session.publish(topic, args, kwargs, acknowledge ? { ...options, acknowledge: true } : options));
+  }
+
+  async register({ procedure, behaviour }) {
+    const id = this.#nextId++;
+    this.#registrations.set(id, await this.#ask(this.#session.register(procedure, BEHAVIOURS[behaviour])));
+    return id;
+  }
+
+  async unregister({ registration }) {
+    await this.#ask(this.#session.unregister(this.#registrations.get(registration)));
+  }
+
+  async call({ procedure, args, kwargs }) {
+    const result = await this.#ask(this.#session.call(procedure, args, kwargs));
+    if (result instanceof autobahn.Result) return { args: result.args, kwargs: result.kwargs };
+    return { args: result === null || result === undefined ? [] : [result], kwargs: {} };
+  }
+
+  async leave() {
+    this.#connection.close();
+  }
+
+  async drop() {
+    if (this.#socket instanceof WebSocket) this.#socket.terminate();
+    else this.#socket.destroy();
+  }
+
+  async #ask(promise) {
+    try {
+      return await promise;
+    } catch (error) {
+      if (error instanceof autobahn.Error) throw new Failure(error.error, error.args, error.kwargs);
+      throw error;
+    }
+  }
+}
+
+const BEHAVIOURS = {
+  echo: (args, kwargs) => new autobahn.Result(args, kwargs),
+  fail: (args, kwargs) => {
+    throw new autobahn.Error(FAILURE_URI, args, kwargs);
+  },
+  hold: () => new Promise(() => {}),
+};

@@ -1,0 +1,267 @@
+//! Registrations, calls and invocations.
+
+use serde_json::Value;
+
+use super::broker::{is_valid_pattern, padding_of, pattern_of};
+use super::{ID_MAX, Oracle, Pending, SessionNo, Step, Verdict, code};
+use crate::sim::pool::{Pattern, Policy};
+
+/// From REGISTERED to UNREGISTERED.
+pub(crate) struct Registration {
+    pattern: Pattern,
+    /// When REGISTER was sent: what the session itself calls later waits for the answer.
+    asked_at: Step,
+    /// When REGISTERED was received.
+    since: Step,
+    /// When UNREGISTER was sent.
+    ending_at: Option<Step>,
+    hold: usize,
+}
+
+pub(super) struct Call {
+    caller: SessionNo,
+    procedure: String,
+    sent_at: Step,
+    is_valid: bool,
+    padding: usize,
+    /// Who was invoked for it.
+    callee: Option<SessionNo>,
+    /// What the callee has answered for good: a result, or an error.
+    answer: Option<bool>,
+}
+
+impl Call {
+    pub(super) fn callee(&self) -> Option<SessionNo> {
+        self.callee
+    }
+}
+
+/// From INVOCATION to its answer, and beyond.
+pub(crate) struct Invocation {
+    pub(crate) call: usize,
+    pub(crate) is_answered: bool,
+}
+
+impl Oracle {
+    pub(super) fn register(&mut self, session: SessionNo, request: u64, message: &Value) {
+        let pattern = pattern_of(message);
+        let pending = if is_valid_pattern(&pattern) && !pattern.uri.starts_with("wamp.") {
+            Pending::Register(pattern.clone(), self.hold(session, pattern), self.step)
+        } else {
+            Pending::Refused
+        };
+        self.sessions[session].pending.insert((code::REGISTER, request), pending);
+    }
+
+    pub(super) fn unregister(&mut self, session: SessionNo, request: u64, message: &Value) {
+        let id = message[2].as_u64().unwrap_or_default();
+        let step = self.step;
+        let entry = &mut self.sessions[session];
+        entry.pending.insert((code::UNREGISTER, request), Pending::Unregister(id));
+        if let Some(registration) = entry.registrations.get_mut(&id) {
+            registration.ending_at.get_or_insert(step);
+        }
+    }
+
+    pub(super) fn call(&mut self, session: SessionNo, request: u64, message: &Value) {
+        let procedure = message[3].as_str().unwrap_or_default().to_owned();
+        let exact = Pattern { policy: Policy::Exact, uri: procedure.clone() };
+        let number = self.calls.len();
+        self.calls.push(Call {
+            caller: session,
+            is_valid: is_valid_pattern(&exact),
+            procedure,
+            sent_at: self.step,
+            padding: padding_of(&message[4]),
+            callee: None,
+            answer: None,
+        });
+        self.sessions[session].pending.insert((code::CALL, request), Pending::Call(number));
+    }
+
+    /// A callee answers an invocation.
+    pub(super) fn answered(&mut self, session: SessionNo, invocation: u64, is_result: bool) {
+        if let Some(invocation) = self.sessions[session].invocations.get_mut(&invocation)
+            && !std::mem::replace(&mut invocation.is_answered, true)
+        {
+            self.calls[invocation.call].answer = Some(is_result);
+        }
+    }
+
+    pub(super) fn registered(&mut self, session: SessionNo, pending: Pending, message: &Value) -> Verdict {
+        let Pending::Register(pattern, hold, asked_at) = pending else {
+            return Err("the pattern is not valid".into());
+        };
+        let id = message[2].as_u64().filter(|id| (1..=ID_MAX).contains(id)).ok_or("id out of range")?;
+        let realm = &self.sessions[session].realm;
+        let taken =
+            self.stable(realm, Step::MAX, session).find(|(_, registration)| registration.pattern == pattern);
+        // (A session that is ending may have lost it before it reads this.)
+        if let Some((other, _)) = taken
+            && self.sessions[session].ending_at.is_none()
+        {
+            return Err(format!("s{other} has registered it already"));
+        }
+        let since = self.step;
+        let registration = Registration { pattern, asked_at, since, ending_at: None, hold };
+        match self.sessions[session].registrations.insert(id, registration) {
+            Some(_) => Err("a registration id for the second time".into()),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn registration_refused(&mut self, hold: usize) -> Verdict {
+        let step = self.step;
+        self.holds[hold].until = Some(step);
+        let asked = &self.holds[hold];
+        let is_justified = self.holds.iter().enumerate().any(|(n, other)| {
+            n != hold
+                && (&other.realm, &other.pattern) == (&asked.realm, &asked.pattern)
+                && other.from < step
+                && other.until.is_none_or(|until| until > asked.from)
+        });
+        if is_justified { Ok(()) } else { Err("nobody has registered it".into()) }
+    }
+
+    pub(super) fn unregistered(&mut self, session: SessionNo, pending: Pending) -> Verdict {
+        let Pending::Unregister(id) = pending else { return Err("not asked for".into()) };
+        let registration = self.sessions[session].registrations.remove(&id);
+        let registration = registration.ok_or("there was no such registration")?;
+        self.holds[registration.hold].until = Some(self.step);
+        Ok(())
+    }
+
+    pub(super) fn invocation(&mut self, session: SessionNo, message: &Value) -> Verdict {
+        let id = message[1].as_u64().ok_or("no request id")?;
+        let number = message[4][0].as_u64().ok_or("not one of our calls")? as usize;
+        let call = self.calls.get_mut(number).ok_or("nobody has called this")?;
+        let entry = &mut self.sessions[session];
+        if id != entry.last_invocation + 1 {
+            return Err(format!("invocation id {} is due", entry.last_invocation + 1));
+        }
+        entry.last_invocation = id;
+        if call.callee.replace(session).is_some() {
+            return Err("the call has been invoked before".into());
+        }
+        if call.padding != padding_of(&message[4]) {
+            return Err("the payload has changed".into());
+        }
+        let caller = call.caller;
+        let last = entry.last_called.entry(caller).or_insert(number);
+        if *last > number {
+            return Err(format!("calls of s{caller} out of order: {last} came before {number}"));
+        }
+        *last = number;
+        entry.invocations.insert(id, Invocation { call: number, is_answered: false });
+        let registration = message[2].as_u64().ok_or("no registration id")?;
+        let named = message[3]["procedure"].as_str();
+        self.judge_choice(session, number, registration, named)
+    }
+
+    /// The registration is one of the session's, matches, and no better one was known to be in force.
+    fn judge_choice(&self, session: SessionNo, call: usize, id: u64, named: Option<&str>) -> Verdict {
+        let call = &self.calls[call];
+        let registration = self.sessions[session].registrations.get(&id).ok_or("no such registration")?;
+        let names_procedure = registration.pattern.policy != Policy::Exact;
+        let realm = &self.sessions[session].realm;
+        if !registration.pattern.matches(&call.procedure)
+            || named != names_procedure.then_some(call.procedure.as_str())
+            || *realm != self.sessions[call.caller].realm
+        {
+            return Err("the procedure is wrong".into());
+        }
+        let rank = registration.pattern.rank();
+        let better = self
+            .stable(realm, call.sent_at, call.caller)
+            .find(|(_, other)| other.pattern.matches(&call.procedure) && other.pattern.rank() < rank);
+        match better {
+            Some((other, better)) => Err(format!("s{other} serves {:?}, which goes first", better.pattern)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn result(&mut self, _: SessionNo, pending: Pending, message: &Value) -> Verdict {
+        let Pending::Call(number) = pending else { return Err("not a call".into()) };
+        self.summary.answers += 1;
+        let call = &self.calls[number];
+        if message[3][0].as_u64() != Some(number as u64) {
+            return Err("the result of another call".into());
+        }
+        match (call.callee, call.answer) {
+            (Some(callee), Some(true)) if message[3][2].as_u64() == Some(callee as u64) => Ok(()),
+            _ => Err("nobody has yielded it".into()),
+        }
+    }
+
+    pub(super) fn call_failed(&mut self, _: SessionNo, number: usize, uri: &str, message: &Value) -> Verdict {
+        self.summary.answers += 1;
+        let call = &self.calls[number];
+        match uri {
+            "wamp.error.invalid_uri" if !call.is_valid => Ok(()),
+            "com.app.failed" => {
+                let is_own = message[5][0].as_u64() == Some(number as u64);
+                if is_own && call.answer == Some(false) { Ok(()) } else { Err("nobody has failed".into()) }
+            }
+            "wamp.error.canceled" | "wamp.error.no_such_procedure" if self.going_down.is_some() => Ok(()),
+            "wamp.error.canceled" => match call.callee {
+                Some(callee) if self.sessions[callee].ending_at.is_none() => {
+                    Err(format!("its callee s{callee} has not left"))
+                }
+                _ => Ok(()),
+            },
+            "wamp.error.no_such_procedure" => self.not_found(number),
+            _ => Err("an error that no call here can have".into()),
+        }
+    }
+
+    /// A call was told that there is no procedure: nobody may be known to serve it.
+    ///
+    /// One exception: the best match was a registration that was about to begin, or whose end had not got about. Then a
+    /// lesser match does not take the call.
+    fn not_found(&mut self, number: usize) -> Verdict {
+        let call = &self.calls[number];
+        if let Some(callee) = call.callee {
+            return Err(format!("s{callee} has been invoked"));
+        }
+        let realm = &self.sessions[call.caller].realm;
+        let matching =
+            self.stable(realm, call.sent_at, call.caller).filter(|(_, r)| r.pattern.matches(&call.procedure));
+        let Some((callee, best)) = matching.min_by_key(|(_, registration)| registration.pattern.rank())
+        else {
+            return Ok(());
+        };
+        let rank = best.pattern.rank();
+        let is_crossing = self.holds.iter().any(|hold| {
+            hold.realm == *realm
+                && hold.pattern.matches(&call.procedure)
+                && hold.pattern.rank() < rank
+                && hold.until.is_none_or(|until| until > self.last_rest)
+        });
+        if !is_crossing {
+            return Err(format!("s{callee} serves {:?}", best.pattern));
+        }
+        self.summary.crossings += 1;
+        Ok(())
+    }
+
+    /// Registrations of a realm that a call of `caller` at `at` must find, and whose end nobody has begun: REGISTERED was
+    /// received before, or they are the caller's own and were asked for before.
+    fn stable(
+        &self,
+        realm: &str,
+        at: Step,
+        caller: SessionNo,
+    ) -> impl Iterator<Item = (SessionNo, &Registration)> {
+        // While the router goes down sessions end before their clients know.
+        let sessions = self.sessions.iter().enumerate().filter(|_| self.going_down.is_none());
+        sessions.filter(move |(_, session)| session.realm == realm && session.ending_at.is_none()).flat_map(
+            move |(n, session)| {
+                let stays = move |registration: &&Registration| {
+                    let since = if n == caller { registration.asked_at } else { registration.since };
+                    since < at && registration.ending_at.is_none()
+                };
+                session.registrations.values().filter(stays).map(move |registration| (n, registration))
+            },
+        )
+    }
+}

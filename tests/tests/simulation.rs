@@ -1,0 +1,56 @@
+//! The simulation over a thousand seeds: every promise of the design, checked from outside.
+//!
+//! `cargo run -p wampline-tests --profile fast --bin sim -- --seeds 1000000` runs a million.
+
+use wampline_tests::sim::{Plan, Summary, run, shrink, watch_panics};
+
+/// Runs seeds with this many shards.
+fn seeds(shards: u16, from: u64) {
+    watch_panics();
+    let mut total = Summary::default();
+    for seed in from..from + 250 {
+        let plan = Plan::with_shards(seed, shards);
+        match run(&plan, false) {
+            Ok(summary) => total.add(&summary),
+            Err(failure) => {
+                let (smaller, again) = shrink(&plan);
+                let again = again.unwrap_or(failure);
+                let log = again.log.join("\n");
+                panic!("{log}\n{plan}\nfails, and smaller:\n{smaller}\n{}", again.what);
+            }
+        }
+    }
+    // A simulation in which nothing happens proves nothing.
+    assert!(total.sessions > 2000 && total.events > 10_000 && total.answers > 5000, "{total:?}");
+    assert!(total.cuts > 0, "{total:?}");
+    assert!(shards == 1 || total.lanes_full > 100, "{total:?}");
+}
+
+#[test]
+fn one_shard() {
+    seeds(1, 0);
+}
+
+#[test]
+fn two_shards() {
+    seeds(2, 1000);
+}
+
+#[test]
+fn three_shards() {
+    seeds(3, 2000);
+}
+
+#[test]
+fn eight_shards() {
+    seeds(8, 3000);
+}
+
+#[test]
+fn a_plan_gives_the_same_run_again() {
+    for seed in 0..8 {
+        let plan = Plan::of_seed(seed);
+        let show = || format!("{:?}", run(&plan, true).map_err(|failure| failure.what));
+        assert_eq!(show(), show());
+    }
+}
