@@ -66,7 +66,6 @@ pub(crate) struct Publication {
     pub(crate) realm: RealmId,
     pub(crate) id: PublicationId,
     pub(crate) topic: Box<str>,
-    /// The session that does not receive it (the publisher, unless it asked to), if it may live there.
     pub(crate) payload: PayloadBuf,
 }
 

@@ -37,8 +37,7 @@ impl Lane {
         }
     }
 
-    /// Hands over what the lane takes. `park` is called for each connection that must wait, `resume` for each that has waited
-    /// and may go on.
+    /// Hands over what the lane takes, in order; what it refuses waits in the overflow list.
     pub(crate) fn flush(&mut self, to: ShardId, lanes: &mut dyn Lanes) -> LaneState {
         if !self.batch.is_empty() {
             self.overflow.push_back(std::mem::take(&mut self.batch));
