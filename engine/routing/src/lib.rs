@@ -11,8 +11,10 @@ pub mod feature;
 pub mod pattern;
 pub mod uri;
 
+mod attributes;
 mod call;
 mod directory;
+mod identity;
 mod invocation;
 mod key;
 mod member;
@@ -20,8 +22,10 @@ mod replica;
 mod request;
 mod visibility;
 
+pub use attributes::{PayloadAttributes, is_attribute};
 pub use call::{Call, CallRef, Calls};
 pub use directory::{Answer, Directory, DirectoryLimits, JoinRefusal, Refusal};
+pub use identity::Identity;
 pub use invocation::{Invocations, Stubs};
 pub use key::{RealmId, SessionRef, ShardId, ShardSet};
 pub use member::{Member, Members};

@@ -9,21 +9,22 @@
 //! `Left` lasts until the home shard has released what the session owned; the slot is not used again before. What the
 //! session owned here (memberships) is taken back in slices meanwhile.
 
+use std::sync::Arc;
+
 use ahash::{AHashMap, AHashSet};
 use wampline_routing::feature::ClientFeatures;
-use wampline_routing::{Invocations, RealmId, RequestSequence};
+use wampline_routing::{Identity, Invocations, RealmId, RequestSequence};
 use wampline_wire::{RegistrationId, RequestId, SessionId, SubscriptionId};
 
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) id: SessionId,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) guard: u32,
     pub(crate) realm: RealmId,
     /// The slot of its connection; `None` once it has left.
     pub(crate) connection: Option<u32>,
     pub(crate) state: SessionState,
     pub(crate) features: ClientFeatures,
-    pub(crate) authid: Box<str>,
     pub(crate) requests: RequestSequence,
     /// Memberships, with the position in the member list.
     pub(crate) subscriptions: AHashMap<SubscriptionId, u32>,
@@ -43,4 +44,10 @@ pub(crate) enum SessionState {
     Closing,
     /// It has ended. The slot of the connection that waits for our GOODBYE, if one does.
     Left { goodbye_to: Option<(u32, u32)> },
+}
+
+impl Session {
+    pub(crate) fn id(&self) -> SessionId {
+        self.identity.session
+    }
 }

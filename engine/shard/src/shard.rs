@@ -80,6 +80,8 @@ pub struct Shard {
     pub(crate) lane_waiters: Vec<Vec<ConnKey>>,
     /// Seeds the hash tables of sessions, so that a run can be repeated from its seed.
     pub(crate) hasher: ahash::RandomState,
+    /// The role of anonymous sessions.
+    pub(crate) anonymous: Arc<str>,
     /// Frames from this shard to itself.
     pub(crate) inbox: VecDeque<Frame>,
     /// Changes applied since the last acknowledgement, by home.
@@ -142,6 +144,7 @@ impl Shard {
             lanes: (0..shards).map(|_| Lane::default()).collect(),
             lane_waiters: (0..shards).map(|_| Vec::new()).collect(),
             hasher,
+            anonymous: crate::join::ANONYMOUS.into(),
             inbox: VecDeque::new(),
             unacknowledged: vec![0; shards as usize],
             resumable: VecDeque::new(),
