@@ -7,6 +7,9 @@ mod common;
 use common::{Tree, encode, judge};
 use wampline_wire::{Message, Serializer};
 
+/// Miri, which is a thousand times slower, looks at one place in so many.
+const STEP: usize = if cfg!(miri) { 61 } else { 1 };
+
 fn seeds() -> Vec<(Serializer, Vec<u8>)> {
     let mixed = vec![
         Tree::Null,
@@ -61,7 +64,7 @@ fn seeds() -> Vec<(Serializer, Vec<u8>)> {
 fn truncations() {
     for (serializer, octets) in seeds() {
         judge(serializer, &octets);
-        for length in 0..octets.len() {
+        for length in (0..octets.len()).step_by(STEP) {
             let cut = &octets[..length];
             let whole = String::from_utf8_lossy(&octets).trim_end().len();
             let is_whole_text = serializer == Serializer::Json && length >= whole;
@@ -74,21 +77,21 @@ fn truncations() {
 fn changes_of_one_octet() {
     let mut accepted = 0;
     for (serializer, octets) in seeds() {
-        for place in 0..octets.len() {
+        for place in (0..octets.len()).step_by(STEP) {
             let mut changed = octets.clone();
-            for octet in 0..=255 {
+            for octet in (0..=255).step_by(STEP) {
                 changed[place] = octet;
                 accepted += usize::from(judge(serializer, &changed));
             }
         }
     }
-    assert!(accepted > 1000, "only {accepted} were accepted");
+    assert!(accepted > 1000 / (STEP * STEP), "only {accepted} were accepted");
 }
 
 #[test]
 fn removals_and_insertions_of_one_octet() {
     for (serializer, octets) in seeds() {
-        for place in 0..octets.len() {
+        for place in (0..octets.len()).step_by(STEP) {
             let mut removed = octets.clone();
             removed.remove(place);
             judge(serializer, &removed);
