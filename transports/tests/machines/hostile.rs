@@ -46,7 +46,7 @@ fn judged(options: &Options, stream: &[u8], size: usize) -> Result<(), TestCaseE
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 400 }))]
 
     #[test]
     fn junk(stream in proptest::collection::vec(any::<u8>(), 0..200), size in 1usize..50) {
