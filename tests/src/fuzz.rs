@@ -44,16 +44,16 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
-    Target { name: "json", run: codec::json, runs: 100_000 },
-    Target { name: "msgpack", run: codec::msgpack, runs: 100_000 },
-    Target { name: "cbor", run: codec::cbor, runs: 100_000 },
-    Target { name: "transcode", run: transcode::run, runs: 100_000 },
-    Target { name: "http", run: stream::http, runs: 20_000 },
-    Target { name: "websocket", run: stream::websocket, runs: 20_000 },
-    Target { name: "rawsocket", run: stream::rawsocket, runs: 50_000 },
-    Target { name: "pattern", run: pattern::run, runs: 30_000 },
-    Target { name: "tls", run: tls::run, runs: 1_000 },
-    Target { name: "shard", run: shard::run, runs: 1_500 },
+    Target { name: "json", run: codec::json, runs: 50_000 },
+    Target { name: "msgpack", run: codec::msgpack, runs: 50_000 },
+    Target { name: "cbor", run: codec::cbor, runs: 50_000 },
+    Target { name: "transcode", run: transcode::run, runs: 50_000 },
+    Target { name: "http", run: stream::http, runs: 10_000 },
+    Target { name: "websocket", run: stream::websocket, runs: 10_000 },
+    Target { name: "rawsocket", run: stream::rawsocket, runs: 20_000 },
+    Target { name: "pattern", run: pattern::run, runs: 15_000 },
+    Target { name: "tls", run: tls::run, runs: 500 },
+    Target { name: "shard", run: shard::run, runs: 1_000 },
 ];
 
 /// The target with this name.
