@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wampline_transports::Framing;
 use wampline_transports::server::{Established, Fault, FaultKind, Options, Origins, Received, Server};
 use wampline_wire::Serializer;
 
@@ -123,6 +124,20 @@ pub(crate) fn judge(options: &Options, stream: &[u8], size: usize) -> Result<(),
     let split = run(options, stream.chunks(size));
     if split != whole {
         return Err(format!("{split:?} in pieces of {size}, whole {whole:?}"));
+    }
+    let is_websocket = whole.events.iter().any(
+        |event| matches!(event, Event::Established(Established { framing, .. }) if *framing == Framing::WebSocket),
+    );
+    for event in &whole.events {
+        match event {
+            Event::Text(octets) | Event::Binary(octets) if octets.len() > options.message_bytes_max => {
+                return Err(format!("a message of {} octets was accepted", octets.len()));
+            }
+            Event::Text(octets) if is_websocket && std::str::from_utf8(octets).is_err() => {
+                return Err(format!("text that is not UTF-8 was accepted: {octets:02x?}"));
+            }
+            _ => {}
+        }
     }
     let Transcript { events, control, .. } = whole;
     if control.len() > stream.len() + 600 {
