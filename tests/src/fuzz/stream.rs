@@ -27,11 +27,7 @@ pub(super) fn websocket(octets: &[u8]) {
     }
     while !input.is_empty() {
         let first = input.octet();
-        let payload = match input.octet() {
-            0 => &b"x".repeat(8 * input.below(256)),
-            length => input.take(usize::from(length) - 1),
-        };
-        stream.extend_from_slice(&frame(first, payload));
+        stream.extend_from_slice(&frame(first, &payload(&mut input)));
     }
     judge(&options, &stream, size);
 }
@@ -48,11 +44,21 @@ pub(super) fn rawsocket(octets: &[u8]) {
     }
     while !input.is_empty() {
         let kind = input.octet();
-        let payload = input.string();
-        stream.extend_from_slice(&[kind, 0, 0, payload.len() as u8]);
-        stream.extend_from_slice(payload);
+        let payload = payload(&mut input);
+        let [_, length @ ..] = (payload.len() as u32).to_be_bytes();
+        stream.push(kind);
+        stream.extend_from_slice(&length);
+        stream.extend_from_slice(&payload);
     }
     judge(&options, &stream, size);
+}
+
+/// Octets behind their number; instead of none very many, so that the fuzzer gets beyond every bound with a short input.
+fn payload(input: &mut Input<'_>) -> Vec<u8> {
+    match input.octet() {
+        0 => b"x".repeat(16 * input.below(256)),
+        length => input.take(usize::from(length) - 1).to_vec(),
+    }
 }
 
 fn settings(input: &mut Input<'_>) -> (Options, usize) {
