@@ -1,4 +1,5 @@
-//! Every fuzzing target for a fixed number of runs over mutations of its seeds. For longer: `tests/fuzz`.
+//! Every fuzzing target for a fixed number of runs over mutations of its seeds: always the same ones, unless
+//! `WAMPLINE_FUZZ_SEED` is a number that chooses others. For longer: `tests/fuzz`.
 
 use wampline_tests::fuzz::{TARGETS, drive, target};
 
@@ -8,7 +9,8 @@ const SEED: u64 = 0x57A3_0001;
 #[track_caller]
 fn run(name: &str) {
     let target = target(name).unwrap_or_else(|| panic!("there is no target {name}"));
-    drive(target, SEED);
+    let chosen = std::env::var("WAMPLINE_FUZZ_SEED").ok();
+    drive(target, chosen.map_or(SEED, |seed| seed.parse().expect("WAMPLINE_FUZZ_SEED is a number")));
 }
 
 /// One test for each target, named as it is, so that they run beside each other.

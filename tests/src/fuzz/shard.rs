@@ -283,13 +283,19 @@ fn template(input: &mut Input<'_>) -> Value {
     const URIS: [&str; 8] =
         ["a.b", "probe.topic", "probe.procedure", "probe.", "a..b", "", "wamp.x", "a.b.c"];
     const POLICIES: [&str; 4] = ["exact", "prefix", "wildcard", "other"];
+    const INVOKE: [&str; 6] = ["single", "first", "last", "roundrobin", "random", "other"];
+    const MODES: [&str; 4] = ["skip", "kill", "killnowait", "other"];
     let (which, choice) = (input.octet(), input.octet());
     let number = u64::from(choice & 0x0F);
     let uri = URIS[usize::from(choice >> 4) % 8];
     let options = match which >> 5 {
-        0..=3 => json!({}),
+        0..=1 => json!({}),
+        2 => json!({"mode": MODES[usize::from(choice) % 4]}),
+        3 => json!({"progress": true, "receive_progress": true, "disclose_me": true, "timeout": 20}),
         4 => json!({"acknowledge": true, "exclude_me": false}),
-        5 => json!({"match": POLICIES[usize::from(choice) % 4]}),
+        5 => {
+            json!({"match": POLICIES[usize::from(choice) % 4], "invoke": INVOKE[usize::from(choice >> 2) % 6]})
+        }
         6 => json!({"x": "y".repeat(50 * usize::from(choice))}),
         _ => json!({"match": 7, "acknowledge": "x", "exclude": [0], "timeout": -1}),
     };
