@@ -137,7 +137,7 @@ fn prefixes_end_between_characters() {
 
 #[test]
 fn a_chain_of_every_prefix() {
-    let uri = "a".repeat(3000);
+    let uri = "a".repeat(if cfg!(miri) { 50 } else { 3000 });
     let mut table = PatternTable::new();
     for length in 0..=uri.len() {
         table.insert(Prefix, &uri[..length], length).unwrap();
