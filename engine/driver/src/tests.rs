@@ -20,6 +20,7 @@ macro_rules! on_both_drivers {
 }
 
 mod echo;
+mod edges;
 mod ending;
 mod load;
 mod runs;
@@ -79,6 +80,7 @@ impl Setup {
         plan.lanes = self.lanes;
         plan.sizes = self.sizes;
         let setup = EchoSetup { modes: self.modes, shards: self.shards as u16 };
+        assert_eq!(plan.chosen.driver, self.driver);
         start_cores(&driver, plan, move |id, _seed, _now| Echo::new(id, setup.clone()))
     }
 }
