@@ -23,19 +23,26 @@ enum Uring {
     Denied,
     /// It is killed.
     Deadly,
+    /// Descriptors are there for some rings, but not for those of 16 shards.
+    Scarce,
 }
 
-/// The binary with these arguments, to be run under that rule.
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wampline"));
+/// A program to be run with these arguments, whose output is of interest.
+fn command(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 fn spawn(uring: Uring, arguments: &[&str]) -> Child {
-    let mut command = command(arguments);
+    let binary = env!("CARGO_BIN_EXE_wampline");
+    let mut router = command(binary, arguments);
     let action = match uring {
-        Uring::Untouched => return command.spawn().unwrap(),
+        Uring::Untouched => return router.spawn().unwrap(),
+        Uring::Scarce => {
+            let limited = ["-c", "ulimit -n 100; exec \"$0\" \"$@\"", binary];
+            return command("sh", &[&limited[..], arguments].concat()).spawn().unwrap();
+        }
         Uring::Denied => SeccompAction::Errno(libc::EPERM as u32),
         Uring::Deadly => SeccompAction::KillProcess,
     };
@@ -46,7 +53,7 @@ fn spawn(uring: Uring, arguments: &[&str]) -> Child {
     let filter: BpfProgram = filter.try_into().unwrap();
     let spawner = std::thread::spawn(move || {
         apply_filter(&filter).unwrap();
-        command.spawn().unwrap()
+        router.spawn().unwrap()
     });
     spawner.join().unwrap()
 }
@@ -61,7 +68,7 @@ struct Serving {
 
 impl Serving {
     fn start(uring: Uring, arguments: &[&str]) -> Serving {
-        let arguments = [arguments, &["--listen", "127.0.0.1:0", "--shards", "2"]].concat();
+        let arguments = [arguments, &["--listen", "127.0.0.1:0"]].concat();
         let mut process = spawn(uring, &arguments);
         let mut log = BufReader::new(process.stderr.take().unwrap());
         let (mut said, mut port) = (String::new(), None);
@@ -130,6 +137,18 @@ fn auto_serves_with_epoll_where_io_uring_is_denied() {
     assert!(router.driver().contains("denied by a seccomp filter"), "{}", router.driver());
     router.greet();
     router.stop();
+}
+
+#[test]
+fn auto_serves_with_epoll_where_the_rings_of_all_shards_cannot_be_had() {
+    let router = Serving::start(Uring::Scarce, &["--shards", "16"]);
+    assert!(router.driver().contains("driver=\"epoll\""), "{}", router.driver());
+    assert!(router.driver().contains("the rings of a shard cannot be set up"), "{}", router.driver());
+    router.greet();
+    router.stop();
+    let line = ["--driver", "uring", "--listen", "127.0.0.1:0", "--shards", "16"];
+    let (code, said) = refused(Uring::Scarce, &line);
+    assert!(code == Some(2) && said.contains("--driver epoll"), "{code:?}: {said}");
 }
 
 #[test]

@@ -80,12 +80,13 @@ fn make_ring<C: Core>(start: &ShardStart<C>) -> io::Result<(Ring<C::Output>, Par
     Ok((Ring::new(start.sizes.ring, eventfd.fd().as_fd())?, Park::new(eventfd)?))
 }
 
-/// For want of locked memory in most cases: an executor's three rings and the shard's own take about 370 KiB.
+/// For want of locked memory in most cases (an executor's three rings and the shard's own take about 370 KiB), or of
+/// descriptors.
 fn explain_rings(error: &impl fmt::Display) -> StartError {
     let message = format!(
-        "the rings of a shard cannot be set up: {error}. Each shard needs about 370 KiB of locked memory: raise the \
-         limit with `ulimit -l unlimited`, `LimitMEMLOCK=infinity` in a systemd unit or `--ulimit memlock=-1` for a \
-         container, run fewer shards, or choose the driver that needs no io_uring: `--driver epoll`"
+        "the rings of a shard cannot be set up: {error}. Each shard needs about 370 KiB of locked memory and ten open \
+         files: raise the limits with `ulimit -l unlimited -n 65536`, `LimitMEMLOCK=infinity` in a systemd unit or \
+         `--ulimit memlock=-1` for a container, run fewer shards, or do without io_uring: `--driver epoll`"
     );
     StartError { message, uring: true }
 }
