@@ -149,7 +149,7 @@ impl<O: Outgoing> Poll<O> {
         self.wait(Some(Duration::ZERO));
     }
 
-    /// Waits until something is ready, or for this long.
+    /// Waits until something is ready, or for this long, rounded up to a millisecond.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) {
         if !self.events.is_empty() {
             return;
