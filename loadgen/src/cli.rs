@@ -291,7 +291,7 @@ pub(crate) struct ChurnArguments {
     #[command(flatten)]
     pub(crate) common: Common,
     /// What comes and goes
-    #[arg(long, value_enum, default_value_t = ChurnKind::Sessions, help_heading = "Load")]
+    #[arg(long = "of", value_name = "WHAT", value_enum, default_value_t = ChurnKind::Sessions, help_heading = "Load")]
     pub(crate) kind: ChurnKind,
     #[command(flatten)]
     pub(crate) window: Window,

@@ -59,9 +59,13 @@ pub(crate) fn is_floor(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| url.is_floor)
 }
 
-/// What is wrong with a URL, if anything is.
-pub(crate) fn check(url: &str) -> Result<(), String> {
-    Url::parse(url).map(|_| ()).map_err(|problem| format!("--url {url}: {problem}"))
+/// What is wrong with the options that say where the router is and what is trusted, if anything is.
+pub(crate) fn check(common: &Common) -> Result<(), String> {
+    let url = Url::parse(&common.url).map_err(|problem| format!("--url {}: {problem}", common.url))?;
+    if url.secure {
+        tls::config(common.insecure, common.ca.as_deref())?;
+    }
+    Ok(())
 }
 
 /// The URL with another host and port.

@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &ConnectArguments) -> Result<Report, Failure> {
 
 /// Whether sessions can be opened there.
 pub(crate) fn check(common: &Common) -> Result<(), Failure> {
-    target::check(&common.url).map_err(Failure::Usage)?;
+    target::check(common).map_err(Failure::Usage)?;
     if target::is_floor(&common.url) {
         return Err(Failure::Usage("a bare forwarder (floor://) knows rpc and pubsub only".to_owned()));
     }

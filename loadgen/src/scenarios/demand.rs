@@ -113,7 +113,7 @@ impl Demand {
 
     /// Whether this can be asked for.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        target::check(&self.common.url).map_err(Failure::Usage)?;
+        target::check(&self.common).map_err(Failure::Usage)?;
         let usage = |text: &str| Err(Failure::Usage(text.to_owned()));
         if let Some(events) = &self.events
             && events.who.topics > events.subscribers
@@ -232,7 +232,7 @@ impl Demand {
             }
         }
         if let Some(members) = self.members {
-            report.setting("kind", self.operation);
+            report.setting("of", self.operation);
             report.setting("members", members.count);
             if self.window.rate.is_none() {
                 report.setting("in_flight", members.in_flight);

@@ -1,14 +1,10 @@
 //! The load generator against a router that misbehaves: every kind of fault must be seen and fail the run, and an
 //! honest router must pass. The router here speaks JSON over RawSocket and shares no code with the generator.
 
-#![allow(clippy::unwrap_used)]
-
-mod stub;
-
 use std::process::{Command, Output};
 
+use crate::stub::{Misbehaviour, StubRouter};
 use serde_json::Value;
-use stub::{Misbehaviour, StubRouter};
 
 #[test]
 fn an_honest_router_passes() {
@@ -84,7 +80,7 @@ fn a_rate_is_kept_to_the_operation() {
         (&["rpc", "--count", "777", "--warmup", "0.1"], 777),
         (&["pubsub", "--subscribers", "3", "--rate", "400", "--duration", "0.5", "--warmup", "0.1"], 600),
         (&["pubsub", "--subscribers", "2", "--publishers", "3", "--count", "50", "--warmup", "0.1"], 100),
-        (&["churn", "--kind", "subscriptions", "--rate", "400", "--duration", "0.5", "--warmup", "0"], 200),
+        (&["churn", "--of", "subscriptions", "--rate", "400", "--duration", "0.5", "--warmup", "0"], 200),
         (&["churn", "--sessions", "30", "--warmup-sessions", "3", "--rate", "300"], 30),
         (&["connect", "--sessions", "30", "--hold", "0", "--rate", "300"], 30),
     ] {
@@ -198,9 +194,9 @@ const OPEN_RPC: &[&str] = &["rpc", "--callers", "1", "--rate", "500", "--duratio
 const OPEN_PUBSUB: &[&str] =
     &["pubsub", "--subscribers", "3", "--rate", "200", "--duration", "0.3", "--warmup", "0.1"];
 const SUBSCRIPTIONS: &[&str] =
-    &["churn", "--kind", "subscriptions", "--members", "2", "--duration", "0.3", "--warmup", "0.1"];
+    &["churn", "--of", "subscriptions", "--members", "2", "--duration", "0.3", "--warmup", "0.1"];
 const REGISTRATIONS: &[&str] =
-    &["churn", "--kind", "registrations", "--members", "2", "--duration", "0.3", "--warmup", "0.1"];
+    &["churn", "--of", "registrations", "--members", "2", "--duration", "0.3", "--warmup", "0.1"];
 
 /// Lost, duplicated, reordered, wrong, errors.
 fn faults(report: &Value) -> [u64; 5] {

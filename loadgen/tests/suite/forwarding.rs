@@ -1,12 +1,8 @@
 //! The load generator against a bare forwarder, with all of its verification.
 
-#![allow(clippy::unwrap_used)]
-
-mod forwarder;
-
 use std::process::{Command, Output};
 
-use forwarder::{Forwarder, Misbehaviour};
+use crate::forwarder::{Forwarder, Misbehaviour};
 use serde_json::Value;
 
 const RPC: &[&str] =
