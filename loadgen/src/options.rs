@@ -95,7 +95,7 @@ pub(crate) struct Window {
     #[arg(long, value_parser = rate, value_name = "N")]
     pub(crate) rate: Option<f64>,
     /// Seconds of one point of the plots and one line of the HDR log
-    #[arg(long, default_value = "0.5", value_parser = seconds_interval, value_name = "SECONDS")]
+    #[arg(long, default_value = "0.25", value_parser = seconds_interval, value_name = "SECONDS")]
     pub(crate) interval: Duration,
 }
 

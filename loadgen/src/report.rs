@@ -175,6 +175,13 @@ impl Report {
         }
     }
 
+    /// Sets when the measured part of a run began of which no intervals were recorded: all of it is one.
+    pub(crate) fn set_began(&mut self, began: SystemTime) {
+        self.began = Some(began);
+        let latencies = self.latencies.clone().unwrap_or_else(crate::stats::new_histogram);
+        self.intervals = vec![Interval { start: 0.0, seconds: self.seconds, latencies }];
+    }
+
     /// Sets what was counted and used in a measured window.
     pub(crate) fn set_measured(&mut self, measured: &Measured, tally: &mut Tally) {
         self.set_total(measured.seconds, tally);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::connect::{Joins, Look, check, idle_opening};
 use super::team::{Stalled, Team, router, settle, share};
 use super::{Failure, Workload};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::cli::ChurnArguments;
 use crate::clock::nanos;
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &ChurnArguments) -> Result<Report, Failure> {
     };
     wait("warm-up sessions", &|| control.ready() as usize == threads);
     let before = rest(router, idle)?;
-    let began = control.clock.now();
+    let (began, began_at) = (control.clock.now(), SystemTime::now());
     let window_end = measured_time(arguments).map_or(u64::MAX, |time| began + nanos(time));
     control.set_course(Course {
         load_start: began,
@@ -71,6 +71,7 @@ pub(crate) fn run(arguments: &ChurnArguments) -> Result<Report, Failure> {
     report.setting("abrupt", arguments.abrupt);
     let sessions = tally.operations;
     report.set_total(seconds, &mut tally);
+    report.set_began(began_at);
     if let (Some(before), Some(ended)) = (before, ended) {
         let after = rest(router, Some(before))?.unwrap_or(ended);
         report.set_router_time(ended.processor_time.saturating_sub(before.processor_time));

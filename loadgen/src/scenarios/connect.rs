@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::pace::Schedule;
 use super::team::{Stalled, Team, router, settle, share};
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &ConnectArguments) -> Result<Report, Failure> {
     let before = look()?;
 
     let workloads = (0..threads).map(|index| Connect::new(arguments, &control, threads, index));
-    let began = control.clock.now();
+    let (began, began_at) = (control.clock.now(), SystemTime::now());
     let team = Team::start(common, &control, u64::from(arguments.sessions), workloads.collect())?;
     let joined = || control.joined.load(Ordering::Relaxed);
     if let Err(Stalled(count)) =
@@ -58,6 +58,7 @@ pub(crate) fn run(arguments: &ConnectArguments) -> Result<Report, Failure> {
         report.setting("rate", rate);
     }
     report.set_total(seconds, &mut tally);
+    report.set_began(began_at);
     if let (Some(process), Some(before), Some(there), Some(held)) = (router, before, there, held) {
         settle(process, before.descriptors)?;
         let after = Look::take(router)?.unwrap_or(held);
