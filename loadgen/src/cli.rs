@@ -241,8 +241,8 @@ pub(crate) struct MixedArguments {
 
 /// In which order sessions are opened, which decides where a router puts them.
 ///
-/// Receivers (callees, subscribers) open first, in order, then senders. A router that places each new session where
-/// there are fewest, as Wampline does, deals them to its shards in that order.
+/// Receivers (callees, subscribers) open first, then senders, and with one thread each in order. A router that places each new
+/// session where there are fewest, as Wampline does, deals them to its shards in that order.
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Placement")]
 pub(crate) struct PlacementArguments {

@@ -37,6 +37,8 @@ pub(crate) struct Report {
     own: Option<Usage>,
     /// Share of one core that the busiest thread of this generator used.
     busiest_thread_percent: Option<f64>,
+    /// More than half of the latency is that operations were begun late.
+    is_late: bool,
     /// Figures that only this scenario has; the name ends with the unit.
     figures: Vec<(&'static str, f64)>,
     faults: Faults,
@@ -127,6 +129,7 @@ impl Report {
             router_rss_kib: None,
             own: None,
             busiest_thread_percent: None,
+            is_late: false,
             figures: Vec::new(),
             faults: Faults::default(),
             failures: Vec::new(),
@@ -190,8 +193,10 @@ impl Report {
         if tally.unsent > 0 {
             self.fail(format!("{} operations were due and never begun", tally.unsent));
         }
-        if self.settings.iter().any(|(name, _)| *name == "rate") {
-            self.figure("begun_late_max_us", tally.late_max as f64 / 1e3);
+        if let Some(late) = tally.lateness() {
+            self.figure("begun_late_p99_us", late.p99);
+            self.figure("begun_late_max_us", late.max);
+            self.is_late = self.latency.is_some_and(|latency| late.p99 > latency.p99 / 2.0);
         }
         // The looks are taken a little late, one more than the other.
         let in_window = |time: Duration| time.mul_f64(measured.seconds / measured.looked_seconds);
@@ -257,6 +262,7 @@ impl Report {
             "generator_cpu_percent": own(|usage| usage.percent),
             "generator_busiest_thread_percent": self.busiest_thread_percent,
             "generator_saturated": self.is_saturated(),
+            "generator_late": self.is_late,
             "figures": figures,
             "faults": self.faults,
             "failures": self.failures,

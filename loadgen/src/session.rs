@@ -2,7 +2,7 @@
 
 use wampline_wire::{Dict, Message, Payload, RequestId, Value};
 
-use crate::auth::Credentials;
+use crate::auth::Identity;
 use crate::clock::Clock;
 use crate::connection::{Connection, Form, Happening, Replies, Stream};
 use crate::scenarios::Workload;
@@ -65,8 +65,7 @@ impl Session {
         &mut self,
         at: usize,
         workload: &mut W,
-        realm: &str,
-        credentials: &Credentials,
+        identity: &Identity,
         clock: Clock,
         buffer: &mut [u8],
         replies: &mut Replies,
@@ -77,7 +76,7 @@ impl Session {
         let stream =
             self.connection.receive(clock, buffer, replies, |happening, now, replies| match happening {
                 Happening::Established if form == Form::Wamp => {
-                    credentials.hello(realm, |hello| replies.send(hello));
+                    identity.hello(|hello| replies.send(hello));
                     life.stage = Stage::Joining;
                     Ok(())
                 }
@@ -96,7 +95,7 @@ impl Session {
                     let message = Message::parse(serializer, &octets[..end])
                         .map_err(|error| format!("the router sent what is no WAMP message: {error}"))?;
                     if let (Stage::Joining, Message::Challenge { method, extra }) = (life.stage, &message) {
-                        replies.send(&credentials.answer(method, extra)?);
+                        replies.send(&identity.answer(method, extra)?);
                     } else if let Some(news) = life.advance(message, octets)? {
                         workload.news(at, news, life, now, replies);
                     }

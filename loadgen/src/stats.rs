@@ -14,8 +14,8 @@ pub(crate) struct Tally {
     pub(crate) operations: u64,
     /// Publications begun in the measured window (pubsub only).
     pub(crate) publications: u64,
-    /// How late the latest operation of an open loop was begun, in nanoseconds.
-    pub(crate) late_max: u64,
+    /// How late the operations of an open loop were begun, in nanoseconds.
+    late: Histogram<u64>,
     /// Operations that an open loop should have begun in the window and never did.
     pub(crate) unsent: u64,
     /// Nanoseconds per operation, but for those in `recent`.
@@ -62,7 +62,7 @@ impl Tally {
         Tally {
             operations: 0,
             publications: 0,
-            late_max: 0,
+            late: new_histogram(),
             unsent: 0,
             latency: new_histogram(),
             recent: new_histogram(),
@@ -77,6 +77,16 @@ impl Tally {
         self.operations += 1;
         self.last_end = now;
         self.recent.saturating_record(now.saturating_sub(due));
+    }
+
+    /// Notes how late an operation of an open loop is begun.
+    pub(crate) fn begin(&mut self, due: u64, now: u64) {
+        self.late.saturating_record(now.saturating_sub(due));
+    }
+
+    /// How late operations were begun; `None` in a closed loop.
+    pub(crate) fn lateness(&self) -> Option<Latency> {
+        Latency::of(&self.late)
     }
 
     /// Tells the main thread what was counted since the last time.
@@ -105,7 +115,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: &Tally) {
         self.operations += other.operations;
         self.publications += other.publications;
-        self.late_max = self.late_max.max(other.late_max);
+        self.late.add(&other.late).expect("all histograms have the same bounds");
         self.unsent += other.unsent;
         self.latency.add(&other.latency).expect("all histograms have the same bounds");
         self.latency.add(&other.recent).expect("all histograms have the same bounds");

@@ -12,7 +12,7 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
-use crate::auth::Credentials;
+use crate::auth::Identity;
 use crate::clock::nanos;
 use crate::connection::{Connection, Form, Opening, Replies, Stream};
 use crate::control::Control;
@@ -25,8 +25,7 @@ use crate::target::Target;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) target: Target,
-    pub(crate) realm: String,
-    pub(crate) credentials: Credentials,
+    pub(crate) identity: Identity,
     /// The number of this worker.
     pub(crate) worker: usize,
     /// The core that it is bound to.
@@ -179,9 +178,7 @@ impl<W: Workload> Worker<W> {
         let Worker { links, workload, control, buffer, replies, .. } = self;
         let Some(session) = links.slots.get_mut(at).and_then(Option::as_mut) else { return };
         let before = session.life.stage;
-        let plan = &links.plan;
-        let outcome =
-            session.receive(at, workload, &plan.realm, &plan.credentials, control.clock, buffer, replies);
+        let outcome = session.receive(at, workload, &links.plan.identity, control.clock, buffer, replies);
         links.opening -= usize::from(before < Stage::Joined && session.life.stage >= Stage::Joined);
         links.dirty.push(at);
         match outcome {

@@ -57,6 +57,10 @@ impl Report {
             let advice = "the generator is saturated: use more --threads, or the figures are its own";
             line("warning", advice.to_owned());
         }
+        if self.is_late {
+            let advice = "the generator began operations late: its threads or this machine are busy, and so the latency is theirs";
+            line("warning", advice.to_owned());
+        }
         lines
     }
 }
@@ -100,8 +104,10 @@ mod tests {
     }
 
     #[test]
-    fn saturation_is_said() {
+    fn what_is_the_generators_own_is_said() {
         let busy = Report { busiest_thread_percent: Some(97.0), ..report() };
         assert!(busy.to_table().contains("saturated"));
+        let late = Report { is_late: true, ..report() };
+        assert!(late.to_table().contains("began operations late"));
     }
 }

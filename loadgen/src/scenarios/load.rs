@@ -260,8 +260,7 @@ impl Load {
     /// Has every sender begin what is due.
     fn fill(&mut self, links: &mut Links, now: u64) {
         for (at, peer) in self.peers.iter_mut().enumerate().skip(self.first_sender) {
-            loop {
-                let Some(session) = links.session(at) else { break };
+            while let Some(session) = links.session(at) {
                 let is_blocked = session.connection.backlog() > BACKLOG_BYTES_MAX;
                 if let Some(pace) = peer.pace() {
                     pace.set_blocked(is_blocked);

@@ -45,7 +45,9 @@ impl Member {
         let Some(due) = self.pace.begin(now, &bench.control, |in_flight| open < in_flight as usize) else {
             return false;
         };
-        bench.cycles.late_max = bench.cycles.late_max.max(now - due);
+        if self.pace.is_open_loop() {
+            bench.cycles.begin(due, now);
+        }
         let uri = format!("{}.member.m{}.n{}", bench.prefix, self.index, self.begun).into();
         self.begun += 1;
         let request = life.next_request();

@@ -96,7 +96,9 @@ impl Publisher {
         // Before it is sent: a subscriber on another thread must not see what was never published.
         own.published.store(sequence + 1, Ordering::Release);
         send(&Message::Publish { request: request(), options, topic, payload: payload.as_payload() });
-        events.tally.late_max = events.tally.late_max.max(now - due);
+        if self.pace.is_open_loop() {
+            events.tally.begin(due, now);
+        }
         events.tally.publications += u64::from(control.in_window(due));
         true
     }

@@ -124,7 +124,9 @@ impl Caller {
         let (options, payload) = (Dict::EMPTY, payload.as_payload());
         send(&Message::Call { request, options, procedure, payload }, self.number);
         self.outstanding.begin(due);
-        calls.tally.late_max = calls.tally.late_max.max(now - due);
+        if self.pace.is_open_loop() {
+            calls.tally.begin(due, now);
+        }
         true
     }
 

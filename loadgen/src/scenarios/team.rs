@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-use crate::auth::Credentials;
+use crate::auth::{Credentials, Identity};
 use crate::control::Control;
 use crate::options::Common;
 use crate::procfs::Process;
@@ -43,8 +43,7 @@ impl<W: Workload> Team<W> {
         for (index, workload) in workloads.into_iter().enumerate() {
             let plan = Plan {
                 target: target.clone(),
-                realm: common.realm.clone(),
-                credentials: Credentials::Anonymous,
+                identity: Identity { realm: common.realm.clone(), credentials: Credentials::Anonymous },
                 worker: index,
                 core: common.pin.as_ref().map(|cores| cores.0[index % cores.0.len()]),
                 is_busy: common.busy_poll,
