@@ -72,7 +72,7 @@ impl Router {
         let listener =
             Listener { transport, tls: None, ping_interval: None, ping_timeout, connections_max: None };
         let (uri_rules, request_ids) = (UriRules::Loose, RequestIds::Lenient);
-        let realm = Realm { name: "realm1".into(), uri_rules, request_ids };
+        let realm = Realm { uri_rules, request_ids, ..Realm::new("realm1") };
         let config = Config {
             listeners: vec![listener],
             realms: vec![realm],

@@ -85,7 +85,7 @@ impl Shard {
 
     /// Ends the session of a connection and closes the connection at once, whatever is queued.
     pub(crate) fn cut(&mut self, slot: u32, why: Cut) {
-        let session = self.connections[slot].session.map(|session| self.sessions[session].id.get());
+        let session = self.connections[slot].session.map(|session| self.sessions[session].id().get());
         self.leave_connection(slot);
         let connection = &mut self.connections[slot];
         if connection.link == Link::Cut {

@@ -6,6 +6,7 @@
 mod action;
 mod arena;
 mod broker;
+mod callee;
 mod config;
 mod connection;
 mod counters;
@@ -19,9 +20,12 @@ mod lane;
 mod leave;
 mod outbox;
 mod output;
+mod register;
+mod route;
 mod session;
 mod shard;
 mod slots;
+mod timeout;
 
 pub use config::{Config, Limits, Listener, Realm};
 pub use counters::Counters;
