@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &ChurnArguments) -> Result<Report, Failure> {
     report.set_began(began_at);
     if let (Some(before), Some(ended)) = (before, ended) {
         let after = rest(router, Some(before))?.unwrap_or(ended);
-        report.set_router_time(ended.processor_time.saturating_sub(before.processor_time));
+        report.set_router_time(ended.processor_time.since(before.processor_time));
         judge(&mut report, before, after, sessions, arguments.growth_max);
     }
     Ok(report)

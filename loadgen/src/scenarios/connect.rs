@@ -13,7 +13,7 @@ use crate::connection::{Opening, Replies};
 use crate::control::{Control, Phase};
 use crate::forwarder::Role;
 use crate::options::Common;
-use crate::procfs::{Memory, Process};
+use crate::procfs::{Memory, Process, ProcessorTime};
 use crate::report::Report;
 use crate::session::{Life, News};
 use crate::stats::Tally;
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &ConnectArguments) -> Result<Report, Failure> {
     if let (Some(process), Some(before), Some(there), Some(held)) = (router, before, there, held) {
         settle(process, before.descriptors)?;
         let after = Look::take(router)?.unwrap_or(held);
-        report.set_router_time(there.processor_time.saturating_sub(before.processor_time));
+        report.set_router_time(there.processor_time.since(before.processor_time));
         report_memory(&mut report, [before, there, held, after], tally.operations, arguments.hold);
     }
     Ok(report)
@@ -87,7 +87,7 @@ pub(crate) fn idle_opening(common: &Common) -> Opening {
 pub(crate) struct Look {
     pub(crate) memory: Memory,
     pub(crate) descriptors: u64,
-    pub(crate) processor_time: Duration,
+    pub(crate) processor_time: ProcessorTime,
 }
 
 impl Look {
@@ -128,7 +128,7 @@ fn report_memory(
     report.figure("router_descriptors_held", held.descriptors as f64);
     report.figure("router_descriptors_left", after.descriptors as f64);
     if !hold.is_zero() {
-        let idle = held.processor_time.saturating_sub(there.processor_time);
+        let idle = held.processor_time.since(there.processor_time);
         report.figure("router_idle_cpu_percent", idle.as_secs_f64() / hold.as_secs_f64() * 100.0);
     }
 }

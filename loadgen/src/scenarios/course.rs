@@ -14,7 +14,7 @@ use super::demand::Demand;
 use super::team::{Stalled, Team, router};
 use crate::clock::nanos;
 use crate::control::{Control, Course, Phase};
-use crate::procfs::{Memory, Process};
+use crate::procfs::{Memory, Process, ProcessorTime};
 use crate::stats::Latency;
 
 /// What was seen from outside over the measured window.
@@ -107,7 +107,13 @@ pub(crate) fn run<W: Workload>(
     control.enter(Phase::Leave);
     let workloads = team.finish()?;
     record.end(control, end);
-    Ok((workloads, measured(&before, &after, began, (end - window_start) as f64 / 1e9, record.intervals)))
+    let seconds = (end - window_start) as f64 / 1e9;
+    let mut measured = measured(&before, &after, began, seconds, record.intervals);
+    if window.time().is_none() {
+        // What was used between the looks was used for the counted operations, and then there was rest.
+        measured.looked_seconds = seconds;
+    }
+    Ok((workloads, measured))
 }
 
 /// Has everybody join: first those who receive, then those who send.
@@ -195,8 +201,8 @@ impl Record {
 
 struct Sample {
     at: u64,
-    router: Option<RouterUse>,
-    own: Duration,
+    router: Option<(ProcessorTime, Memory)>,
+    own: ProcessorTime,
     threads: Vec<(u32, Duration)>,
     worked: Vec<u64>,
 }
@@ -210,9 +216,7 @@ impl Sample {
         };
         let own = Process::own();
         let router = router
-            .map(|process| {
-                Ok(RouterUse { processor_time: process.processor_time()?, memory: process.memory()? })
-            })
+            .map(|process| Ok((process.processor_time()?, process.memory()?)))
             .transpose()
             .map_err(|error| problem("router's", error))?;
         Ok(Sample {
@@ -237,10 +241,10 @@ fn measured(
             before.threads.iter().find(|&&(id, _)| id == thread).map_or(Duration::ZERO, |&(_, time)| time);
         time.saturating_sub(earlier)
     };
-    let router = before.router.zip(after.router).map(|(before, after)| RouterUse {
-        processor_time: after.processor_time.saturating_sub(before.processor_time),
-        memory: after.memory,
-    });
+    let router = before
+        .router
+        .zip(after.router)
+        .map(|(before, after)| RouterUse { processor_time: after.0.since(before.0), memory: after.1 });
     let worked = before.worked.iter().zip(&after.worked).map(|(before, after)| after - before).max();
     let worked = worked.filter(|&worked| worked > 0).map(Duration::from_nanos);
     Measured {
@@ -249,7 +253,7 @@ fn measured(
         looked_seconds: (after.at - before.at) as f64 / 1e9,
         router,
         own: OwnUse {
-            processor_time: after.own.saturating_sub(before.own),
+            processor_time: after.own.since(before.own),
             busiest_thread: worked
                 .unwrap_or_else(|| after.threads.iter().map(of_thread).max().unwrap_or_default()),
         },
