@@ -61,6 +61,8 @@ pub(crate) enum Happening<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
     Open,
+    /// There may be more to read now, and nothing will be reported.
+    More,
     /// The router has closed the transport.
     Closed,
 }
@@ -156,7 +158,7 @@ impl Connection {
         }
     }
 
-    /// Reads until nothing is left and hands over what came, with the time at which it was read. `handler` may
+    /// Reads until nothing is left, but not too much, and hands over what came, with the time at which it was read. `handler` may
     /// answer through its [`Replies`]; an error of its own ends the reading.
     pub(crate) fn receive(
         &mut self,
@@ -166,7 +168,7 @@ impl Connection {
         mut handler: impl FnMut(Happening<'_>, u64, &mut Replies) -> Result<(), String>,
     ) -> Result<Stream, String> {
         replies.serializer = self.serializer;
-        loop {
+        for _ in 0..READS_MAX {
             match self.socket.read(buffer).map_err(|error| error.to_string())? {
                 None => return Ok(Stream::Open),
                 Some(0) => return Ok(Stream::Closed),
@@ -184,6 +186,7 @@ impl Connection {
                 }
             }
         }
+        Ok(Stream::More)
     }
 
     /// Writes as much as the socket takes. What is left is written when the socket is reported writable.
@@ -288,6 +291,10 @@ impl Tls {
         }
     }
 }
+
+/// Full buffers that are read in one go. Under overload others would starve beside a connection that is refilled while it is
+/// read, and a router would take them for slow.
+const READS_MAX: usize = 2;
 
 /// What an idle connection may keep of its output buffer.
 const KEPT_BYTES_MAX: usize = 64 * 1024;

@@ -11,6 +11,8 @@ use crate::scenarios::Workload;
 pub(crate) struct Session {
     pub(crate) connection: Connection,
     pub(crate) life: Life,
+    /// Its socket has not been emptied and is to be read again.
+    pub(crate) is_unread: bool,
 }
 
 /// Where a session stands.
@@ -50,7 +52,8 @@ pub(crate) enum News<'a> {
 impl Session {
     /// A session whose connection has just been begun, and which must have joined by `deadline`.
     pub(crate) fn new(connection: Connection, deadline: u64) -> Session {
-        Session { connection, life: Life { stage: Stage::Opening, deadline, last_request: 0 } }
+        let life = Life { stage: Stage::Opening, deadline, last_request: 0 };
+        Session { connection, life, is_unread: false }
     }
 
     /// Says GOODBYE. The router's answer, which must come by `deadline`, ends the session and closes the transport.
@@ -103,7 +106,7 @@ impl Session {
                 }
             })?;
         match (stream, life.stage) {
-            (Stream::Open, Stage::Left) => self.connection.close(),
+            (Stream::Open | Stream::More, Stage::Left) => self.connection.close(),
             (Stream::Closed, Stage::Opening) => {
                 return Err("the router closed during the handshake".to_owned());
             }
@@ -114,7 +117,7 @@ impl Session {
             (Stream::Closed, Stage::Leaving) => {
                 return Err("the router closed instead of answering GOODBYE".to_owned());
             }
-            (Stream::Closed, Stage::Left) | (Stream::Open, _) => {}
+            (Stream::Closed, Stage::Left) | (Stream::Open | Stream::More, _) => {}
         }
         Ok(stream)
     }

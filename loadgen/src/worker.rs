@@ -52,6 +52,8 @@ pub(crate) struct Worker<W> {
     workload: W,
     buffer: Box<[u8]>,
     replies: Replies,
+    /// Slots whose sockets have not been emptied.
+    unread: Vec<usize>,
     expired_at: u64,
 }
 
@@ -86,8 +88,18 @@ impl<W: Workload> Worker<W> {
         poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
         let replies = Replies::new();
         let buffer = vec![0; READ_BYTES].into_boxed_slice();
-        let worker =
-            Worker { poll, timer, timer_at: 0, control, links, workload, buffer, replies, expired_at: 0 };
+        let worker = Worker {
+            poll,
+            timer,
+            timer_at: 0,
+            control,
+            links,
+            workload,
+            buffer,
+            replies,
+            unread: Vec::new(),
+            expired_at: 0,
+        };
         Ok((worker, waker))
     }
 
@@ -109,17 +121,25 @@ impl<W: Workload> Worker<W> {
             if self.workload.is_finished(&self.links) {
                 break;
             }
-            let timeout = if is_busy { Duration::ZERO } else { self.time_to_sleep() };
+            let timeout =
+                if is_busy || !self.unread.is_empty() { Duration::ZERO } else { self.time_to_sleep() };
             if let Some(woken_at) = woken_at.take() {
                 worked += self.control.clock.now() - woken_at;
                 self.control.set_worked(self.links.plan.worker, worked);
             }
             match self.poll.poll(&mut events, Some(timeout)) {
                 Ok(()) => {
-                    if is_busy && !events.is_empty() {
+                    let unread = std::mem::take(&mut self.unread);
+                    if is_busy && !(events.is_empty() && unread.is_empty()) {
                         woken_at = Some(self.control.clock.now());
                     }
                     events.iter().for_each(|event| self.handle(event));
+                    for at in unread {
+                        if let Some(session) = self.links.session(at) {
+                            session.is_unread = false;
+                            self.receive(at);
+                        }
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => self.control.fail(format!("cannot wait for events: {error}")),
@@ -183,6 +203,11 @@ impl<W: Workload> Worker<W> {
         links.dirty.push(at);
         match outcome {
             Ok(Stream::Open) => {}
+            Ok(Stream::More) => {
+                if !std::mem::replace(&mut session.is_unread, true) {
+                    self.unread.push(at);
+                }
+            }
             Ok(Stream::Closed) => self.end(at, Ok(())),
             Err(reason) => self.end(at, Err(reason)),
         }

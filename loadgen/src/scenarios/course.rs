@@ -91,25 +91,29 @@ pub(crate) fn run<W: Workload>(
         step: nanos(window.interval),
         intervals: Vec::new(),
     };
-    let after = match window.time() {
-        Some(_) => {
-            record.until(control, &team, window_end);
-            let after = Sample::take(control, router)?;
-            drain(demand, control, &team, || {});
-            after
+    // A closed loop is looked at while it runs. What an open loop or a count leaves outstanding belongs to the measured part.
+    let is_cut = window.rate.is_none() && window.time().is_some();
+    if window.time().is_some() {
+        record.until(control, &team, window_end);
+    }
+    let cut = if is_cut { Some(Sample::take(control, router)?) } else { None };
+    drain(demand, control, &team, || {
+        if !is_cut {
+            record.keep(control, &team);
         }
-        None => {
-            drain(demand, control, &team, || record.keep(control, &team));
-            Sample::take(control, router)?
-        }
+    });
+    let after = cut.map_or_else(|| Sample::take(control, router), Ok)?;
+    let end = match (is_cut, window.time()) {
+        (true, _) => window_end,
+        (false, Some(_)) => window_end.max(control.last_end()),
+        (false, None) => control.last_end().max(window_start + 1),
     };
-    let end = if window_end == u64::MAX { control.last_end().max(window_start + 1) } else { window_end };
     control.enter(Phase::Leave);
     let workloads = team.finish()?;
     record.end(control, end);
     let seconds = (end - window_start) as f64 / 1e9;
     let mut measured = measured(&before, &after, began, seconds, record.intervals);
-    if window.time().is_none() {
+    if !is_cut {
         // What was used between the looks was used for the counted operations, and then there was rest.
         measured.looked_seconds = seconds;
     }
@@ -182,13 +186,16 @@ impl Record {
         self.push(self.step, latencies);
     }
 
-    /// Keeps what is left.
+    /// Keeps what is left: an interval, or, if it is short, a part of the last one.
     fn end(&mut self, control: &Control, end: u64) {
         let latencies = control.take_recent();
-        if end > self.next {
-            self.push(end - self.next, latencies);
-        } else if let Some(last) = self.intervals.last_mut() {
-            last.latencies.add(&latencies).expect("all histograms have the same bounds");
+        let left = end.saturating_sub(self.next);
+        match self.intervals.last_mut() {
+            Some(last) if left * 2 < self.step => {
+                last.seconds += left as f64 / 1e9;
+                last.latencies.add(&latencies).expect("all histograms have the same bounds");
+            }
+            _ => self.push(left.max(1), latencies),
         }
     }
 

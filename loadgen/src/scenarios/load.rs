@@ -114,7 +114,7 @@ pub(crate) struct Bench {
     /// Subscriptions and registrations that came and went.
     pub(crate) cycles: Tally,
     /// Operations since the progress line was told.
-    pub(crate) unreported: u64,
+    unreported: u64,
 }
 
 enum Peer {
@@ -246,6 +246,14 @@ impl Bench {
         }
     }
 
+    /// Counts an operation for the progress line, and shows in a long turn that the run goes on.
+    pub(crate) fn count_operation(&mut self) {
+        self.unreported += 1;
+        if self.unreported >= UNREPORTED_MAX {
+            self.control.operations.fetch_add(std::mem::take(&mut self.unreported), Ordering::Relaxed);
+        }
+    }
+
     fn report_and_wake(&mut self) {
         self.control.operations.fetch_add(std::mem::take(&mut self.unreported), Ordering::Relaxed);
         for (worker, wake) in self.events.wake.iter_mut().enumerate() {
@@ -255,6 +263,9 @@ impl Bench {
         }
     }
 }
+
+/// Operations of a turn after which the progress line is told.
+const UNREPORTED_MAX: u64 = 4096;
 
 impl Load {
     /// Has every sender begin what is due.
@@ -437,7 +448,7 @@ impl Peer {
 
     /// Has a sender begin one operation if one is due; returns whether it did.
     fn begin(&mut self, at: usize, now: u64, links: &mut Links, bench: &mut Bench) -> bool {
-        let Some(Session { connection, life }) = links.session(at) else { return false };
+        let Some(Session { connection, life, .. }) = links.session(at) else { return false };
         let mut send = |message: &Message<'_>, number| connection.send(message, number);
         let has_begun = match self {
             Peer::Caller(caller) => caller.begin(now, bench, || life.next_request(), send),

@@ -122,7 +122,7 @@ impl Member {
         if bench.control.is_measured(due, now) {
             bench.cycles.record(due, now);
         }
-        bench.unreported += 1;
+        bench.count_operation();
         if !self.pace.is_open_loop() {
             self.begin(now, life, bench, |message| replies.send(message));
         }

@@ -215,12 +215,12 @@ impl Subscriber {
             return;
         }
         events.received += 1;
-        bench.unreported += 1;
         if control.is_measured(stamp.sent_at, now) {
             tally.record(stamp.sent_at, now);
         }
         if field.awaits_delivery && publisher.deliver(stamp.sequence) {
             events.wake[publisher.worker] = true;
         }
+        bench.count_operation();
     }
 }

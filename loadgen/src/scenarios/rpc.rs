@@ -177,7 +177,7 @@ impl Caller {
                 } else if bench.control.is_measured(due, now) {
                     tally.record(due, now);
                 }
-                bench.unreported += 1;
+                bench.count_operation();
             }
             Message::Error { error, payload, .. } => tally.faults.error(|| error_text(error, payload)),
             _ => {}

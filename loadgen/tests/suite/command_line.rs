@@ -132,7 +132,7 @@ fn a_file_is_run_and_written_about() {
             tags.push(interval.tag().unwrap().as_str().to_owned());
         }
     }
-    assert_eq!(tags.iter().filter(|tag| *tag == "fan").count(), 5, "{tags:?}");
+    assert!(tags.iter().filter(|tag| *tag == "fan").count() >= 5, "{tags:?}");
     assert!(tags.iter().any(|tag| tag == "calls_<&>"), "{tags:?}");
 }
 
