@@ -13,6 +13,7 @@ mod counters;
 mod deadline;
 mod dealer;
 mod frame;
+mod group;
 mod home;
 mod input;
 mod join;
