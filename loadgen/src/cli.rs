@@ -241,7 +241,7 @@ pub(crate) struct MixedArguments {
 
 /// In which order sessions are opened, which decides where a router puts them.
 ///
-/// Receivers (callees, subscribers) open first, then senders, and with one thread each in order. A router that places each new
+/// Receivers (callees, subscribers) open first, then senders, and with one thread and --concurrency 1 each in order. A router that places each new
 /// session where there are fewest, as Wampline does, deals them to its shards in that order.
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Placement")]
@@ -250,7 +250,7 @@ pub(crate) struct PlacementArguments {
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub(crate) idle_per_receiver: u32,
     /// Idle sessions opened between receivers and senders: with 2 shards and 1 receiver, 0 puts the sender on
-    /// the other shard, 1 on the same
+    /// the other shard, 1 on the same. Use --concurrency 1 with these
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub(crate) idle_before_senders: u32,
 }

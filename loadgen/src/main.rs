@@ -31,6 +31,7 @@ mod worker;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -81,11 +82,18 @@ const FAILED: u8 = 2;
 /// What was asked for is not valid.
 const USAGE: u8 = 64;
 
+/// Between two scenarios: a router needs a moment to notice that the sessions of the last one have gone, and would place those
+/// of the next one differently.
+const PAUSE: Duration = Duration::from_millis(300);
+
 fn run_file(run: &RunArguments, results: &mut Results) -> Result<(), Failure> {
-    for named in file::load(run).map_err(Failure::Usage)? {
+    for (number, named) in file::load(run).map_err(Failure::Usage)?.into_iter().enumerate() {
         if run.list {
             print(&format!("{:<28} {}", named.name, named.about.unwrap_or_default()));
         } else {
+            if number > 0 {
+                std::thread::sleep(PAUSE);
+            }
             results.take(Some(named.name), scenarios::run(&named.scenario));
         }
     }
