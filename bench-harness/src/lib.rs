@@ -1,7 +1,10 @@
-//! What the benches share: messages of known size and shape, in every serializer.
+//! What the benches share: messages of known size and shape, in every serializer; and the forwarder without WAMP that a
+//! router is compared with.
 //!
 //! One bench target per crate (`benches/wire.rs`, `benches/transports.rs`, ...), one function per hot function.
-//! The figures inform; they never gate (see `perf/README.md`).
+//! Times inform; they never gate (see `perf/README.md`).
+
+pub mod floor;
 
 use std::borrow::Cow;
 

@@ -12,6 +12,8 @@ const LONG: &[(&str, &str)] = &[];
 
 /// Files that exist for unsafe code, each with what for.
 const UNSAFE: &[(&str, &str)] = &[
+    ("bench-harness/src/floor/sys.rs", "system calls that no crate wraps"),
+    ("bench-harness/src/floor/uring.rs", "submits to io_uring"),
     ("engine/driver/src/park.rs", "polls glommio's event source by hand"),
     ("engine/driver/src/ring.rs", "submits to io_uring"),
     ("engine/driver/src/ring/buffers.rs", "memory that the kernel writes to"),
