@@ -4,7 +4,10 @@
 //! One bench target per crate (`benches/wire.rs`, `benches/transports.rs`, ...), one function per hot function.
 //! Times inform; they never gate (see `perf/README.md`).
 
+pub mod compare;
 pub mod floor;
+pub mod nats;
+pub mod procfs;
 
 use std::borrow::Cow;
 
