@@ -7,7 +7,9 @@
 pub mod compare;
 pub mod floor;
 pub mod nats;
+pub mod paths;
 pub mod procfs;
+pub mod stage;
 
 use std::borrow::Cow;
 
