@@ -6,6 +6,8 @@
 
 pub mod compare;
 pub mod floor;
+pub mod hot;
+pub mod instructions;
 pub mod nats;
 pub mod paths;
 pub mod procfs;
@@ -14,7 +16,7 @@ pub mod stage;
 use std::borrow::Cow;
 
 use wampline_wire::{
-    Dict, List, Message, PayloadBuf, PublicationId, RequestId, Serializer, SubscriptionId, Value,
+    Dict, List, Message, Payload, PayloadBuf, PublicationId, RequestId, Serializer, SubscriptionId, Value,
 };
 
 /// The sizes of payload that are measured, in octets: what fits a cache line or two, and what does not.
@@ -40,12 +42,16 @@ pub fn payload(serializer: Serializer, bytes: usize) -> PayloadBuf {
 
 /// Calls `with` with a PUBLISH of this payload.
 pub fn with_publish<R>(payload: &PayloadBuf, with: impl FnOnce(&Message<'_>) -> R) -> R {
+    with_publish_of(payload.as_payload(), with)
+}
+
+pub(crate) fn with_publish_of<R>(payload: Payload<'_>, with: impl FnOnce(&Message<'_>) -> R) -> R {
     let options = [("acknowledge", Value::Bool(true)), ("exclude_me", Value::Bool(false))];
     with(&Message::Publish {
         request: RequestId::new(70_000).expect("an id"),
         options: Dict::pairs(&options),
         topic: Cow::Borrowed(TOPIC),
-        payload: payload.as_payload(),
+        payload,
     })
 }
 

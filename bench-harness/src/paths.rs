@@ -42,19 +42,19 @@ pub struct Step {
 }
 
 enum Action {
-    Publish {
-        publisher: Visitor,
-        octets: Vec<u8>,
-    },
-    Call {
-        caller: Visitor,
-        callee: Visitor,
-        calls: Vec<u8>,
-        batch: u64,
-        invocation: u64,
-        payload: PayloadBuf,
-        yields: Vec<u8>,
-    },
+    Publish { publisher: Visitor, octets: Vec<u8> },
+    Call(Box<Call>),
+}
+
+struct Call {
+    caller: Visitor,
+    callee: Visitor,
+    calls: Vec<u8>,
+    batch: u64,
+    /// The id of the next invocation: those of the callee's session, from 1.
+    invocation: u64,
+    payload: PayloadBuf,
+    yields: Vec<u8>,
 }
 
 /// Every path.
@@ -164,7 +164,7 @@ impl Path {
                     caller.write(&Message::Call { request, options, procedure, payload }, &mut calls);
                 }
                 let (batch, invocation, yields) = (self.batch, 1, Vec::new());
-                Action::Call { caller, callee, calls, batch, invocation, payload, yields }
+                Action::Call(Box::new(Call { caller, callee, calls, batch, invocation, payload, yields }))
             }
         };
         Step { stage, action }
@@ -189,21 +189,25 @@ impl Step {
                 stage.receive(publisher, octets);
                 stage.settle()
             }
-            Action::Call { caller, callee, calls, batch, invocation, payload, yields } => {
-                stage.receive(caller, calls);
-                let invoked = stage.settle();
-                yields.clear();
-                for _ in 0..*batch {
-                    // Invocation ids are those of the callee's session, from 1.
-                    let (request, options) = (request(*invocation), Dict::EMPTY);
-                    callee.write(&Message::Yield { request, options, payload: payload.as_payload() }, yields);
-                    *invocation += 1;
-                }
-                stage.receive(callee, yields);
-                let answered = stage.settle();
-                Delivered { sends: invoked.sends + answered.sends, octets: invoked.octets + answered.octets }
-            }
+            Action::Call(call) => call.run(stage),
         }
+    }
+}
+
+impl Call {
+    fn run(&mut self, stage: &mut Stage) -> Delivered {
+        stage.receive(&self.caller, &self.calls);
+        let invoked = stage.settle();
+        self.yields.clear();
+        for _ in 0..self.batch {
+            let (request, options) = (request(self.invocation), Dict::EMPTY);
+            let message = Message::Yield { request, options, payload: self.payload.as_payload() };
+            self.callee.write(&message, &mut self.yields);
+            self.invocation += 1;
+        }
+        stage.receive(&self.callee, &self.yields);
+        let answered = stage.settle();
+        Delivered { sends: invoked.sends + answered.sends, octets: invoked.octets + answered.octets }
     }
 }
 

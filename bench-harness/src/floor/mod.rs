@@ -9,7 +9,8 @@
 //! # Protocol
 //! A client sends one octet: `P` (publisher), `S` (subscriber), `C` (caller) or `E` (callee), and gets it back. From then on
 //! there are only messages with a RawSocket header: 4 octets, the last three the length. What a `P` sends goes to every `S`.
-//! What caller number i (in order of connection, from 0) sends goes to callee number i modulo the number of callees.
+//! What caller number i (in order of connection, from 0; whoever leaves as the last frees its number) sends goes to callee
+//! number i modulo the number of callees.
 //! What an `E` sends goes to the caller whose number is the message's last octet. Messages without a destination are
 //! dropped.
 
@@ -103,7 +104,7 @@ struct Peer<L> {
 struct Hub<L> {
     peers: Slab<Peer<L>>,
     subscribers: Vec<usize>,
-    /// By number; those that have gone leave a gap.
+    /// By number; those that have gone leave a gap, unless nobody stands behind it.
     callers: Vec<Option<usize>>,
     callees: Vec<usize>,
     /// Peers with something new in `out`.
@@ -135,6 +136,10 @@ impl<L> Hub<L> {
         self.callees.retain(|&callee| callee != key);
         for caller in &mut self.callers {
             caller.take_if(|caller| *caller == key);
+        }
+        // The next generator counts from 0 again.
+        while self.callers.last() == Some(&None) {
+            self.callers.pop();
         }
         self.peers[key].role = None;
     }
