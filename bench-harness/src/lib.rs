@@ -11,7 +11,9 @@ pub mod instructions;
 pub mod nats;
 pub mod paths;
 pub mod procfs;
+pub mod scaling;
 pub mod stage;
+pub mod thread_time;
 
 use std::borrow::Cow;
 

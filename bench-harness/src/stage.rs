@@ -17,6 +17,8 @@ use wampline_transports::client::{Client, Received, Transport};
 use wampline_transports::server::{Options, Origins};
 use wampline_wire::{Dict, Message, MessageType, RequestId, Serializer, Value};
 
+use crate::thread_time::thread_time;
+
 /// The realm that everybody joins.
 const REALM: &str = "realm1";
 
@@ -25,12 +27,19 @@ const NOW: Now = Now(1);
 /// The shards and what is between them.
 pub struct Stage {
     shards: Vec<Shard>,
-    /// By source times the number of shards plus destination.
-    lanes: Vec<VecDeque<Batch>>,
+    /// What waits for each shard, in the order in which it was sent.
+    inbound: Vec<VecDeque<(ShardId, Batch)>>,
+    /// Shards that have something to do, and whether one is among them.
+    ready: VecDeque<usize>,
+    is_ready: Vec<bool>,
+    /// Shards that the shard whose turn it is has sent to.
+    told: Vec<usize>,
     /// What goes to connections is kept for their clients.
     is_capturing: bool,
     captured: Vec<(usize, ConnKey, Vec<u8>)>,
     delivered: Delivered,
+    /// Processor time of each shard's turns, where it is wanted.
+    busy: Option<Vec<Duration>>,
     /// Octets on their way in: unmasking happens in place.
     received: Vec<u8>,
 }
@@ -93,16 +102,37 @@ impl Stage {
             shards: (0..shards)
                 .map(|id| Shard::new(ShardId(id), shared.clone(), 1 + u64::from(id), NOW))
                 .collect(),
-            lanes: (0..count * count).map(|_| VecDeque::with_capacity(64)).collect(),
+            inbound: (0..count).map(|_| VecDeque::with_capacity(64)).collect(),
+            ready: VecDeque::with_capacity(count),
+            is_ready: vec![false; count],
+            told: Vec::with_capacity(count),
             is_capturing: false,
             captured: Vec::new(),
             delivered: Delivered::default(),
+            busy: None,
             received: Vec::new(),
         }
     }
 
+    /// Begins to measure each shard's turns; gives what was measured since the last time.
+    pub fn take_busy(&mut self) -> Vec<Duration> {
+        self.busy.replace(vec![Duration::ZERO; self.shards.len()]).unwrap_or_default()
+    }
+
     /// A client connects to a shard and joins.
     pub fn join(&mut self, shard: usize, framed: Framed, serializer: Serializer) -> Visitor {
+        let mut visitor = self.open(shard, framed, serializer);
+        let mut hello = Vec::new();
+        visitor.write_hello(&mut hello);
+        self.is_capturing = true;
+        self.receive(&visitor, &hello);
+        self.settle();
+        assert_eq!(self.messages(&mut visitor), [MessageType::Welcome]);
+        visitor
+    }
+
+    /// A client connects to a shard.
+    pub fn open(&mut self, shard: usize, framed: Framed, serializer: Serializer) -> Visitor {
         let key = self.shards[shard].accept(NOW, ListenerId(0), Peer::Unix);
         let mut octets = Vec::new();
         let client = Client::new(&framed.transport(), serializer, 7, &mut octets);
@@ -112,13 +142,6 @@ impl Stage {
         self.settle();
         let answered = self.messages(&mut visitor);
         assert!(visitor.client.is_open() && answered.is_empty(), "a good handshake");
-        let role = [("", Value::Dict(Dict::EMPTY)); 0];
-        let roles = ["publisher", "subscriber", "caller", "callee"]
-            .map(|name| (name, Value::Dict(Dict::pairs(&role))));
-        let details = [("roles", Value::Dict(Dict::pairs(&roles)))];
-        let hello = Message::Hello { realm: Cow::Borrowed(REALM), details: Dict::pairs(&details) };
-        let answers = self.ask(&mut visitor, &hello);
-        assert_eq!(answers, [MessageType::Welcome]);
         visitor
     }
 
@@ -151,18 +174,42 @@ impl Stage {
         self.received.clear();
         self.received.extend_from_slice(octets);
         self.shards[visitor.shard].octets(NOW, visitor.key, &mut self.received);
+        self.wake(visitor.shard);
+    }
+
+    /// A client drops its connection.
+    pub fn leave(&mut self, visitor: &Visitor) {
+        self.shards[visitor.shard].read_ended(NOW, visitor.key, true);
+        self.wake(visitor.shard);
+    }
+
+    /// Has each client do something, all of it in one turn of their shards, and drops what comes back.
+    pub fn all_say(
+        &mut self,
+        visitors: &mut [Visitor],
+        mut octets: impl FnMut(usize, &mut Visitor, &mut Vec<u8>),
+    ) {
+        let mut said = Vec::new();
+        for (n, visitor) in visitors.iter_mut().enumerate() {
+            said.clear();
+            octets(n, visitor, &mut said);
+            self.receive(visitor, &said);
+        }
+        self.settle();
     }
 
     /// Runs turns until nothing moves any more. Gives what was delivered meanwhile.
     pub fn settle(&mut self) -> Delivered {
         let before = self.delivered;
-        let mut is_moving = true;
-        while is_moving {
-            is_moving = false;
-            for shard in 0..self.shards.len() {
-                is_moving |= self.turn(shard);
+        while let Some(shard) = self.ready.pop_front() {
+            self.is_ready[shard] = false;
+            let before = self.busy.as_ref().map(|_| thread_time());
+            if self.turn(shard) {
+                self.wake(shard);
             }
-            is_moving |= self.lanes.iter().any(|lane| !lane.is_empty());
+            if let (Some(before), Some(busy)) = (before, &mut self.busy) {
+                busy[shard] += thread_time().saturating_sub(before);
+            }
         }
         Delivered {
             sends: self.delivered.sends - before.sends,
@@ -170,17 +217,21 @@ impl Stage {
         }
     }
 
+    fn wake(&mut self, shard: usize) {
+        if !std::mem::replace(&mut self.is_ready[shard], true) {
+            self.ready.push_back(shard);
+        }
+    }
+
     /// One turn of a shard. Gives whether another one is wanted.
     fn turn(&mut self, shard: usize) -> bool {
-        let count = self.shards.len();
         let core = &mut self.shards[shard];
-        for from in 0..count {
-            while let Some(batch) = self.lanes[from * count + shard].pop_front() {
-                core.batch(NOW, ShardId(from as u16), batch);
-            }
+        while let Some((from, batch)) = self.inbound[shard].pop_front() {
+            core.batch(NOW, from, batch);
         }
         let mut wants = core.end_turn(NOW);
-        wants |= core.flush_lanes(&mut Row(&mut self.lanes[shard * count..][..count]));
+        let mut row = Row { from: ShardId(shard as u16), inbound: &mut self.inbound, told: &mut self.told };
+        wants |= core.flush_lanes(&mut row);
         while let Some(action) = core.action(NOW) {
             let Action::Send(key, output) = action else { continue };
             self.delivered.sends += 1;
@@ -190,6 +241,9 @@ impl Stage {
             }
             core.sent(NOW, key, output.len());
             core.send_done(NOW, key, output);
+        }
+        while let Some(to) = self.told.pop() {
+            self.wake(to);
         }
         wants
     }
@@ -228,6 +282,15 @@ impl Visitor {
         assert!(out.len() > before, "the transport is open");
     }
 
+    /// Appends HELLO.
+    pub fn write_hello(&mut self, out: &mut Vec<u8>) {
+        let role = [("", Value::Dict(Dict::EMPTY)); 0];
+        let roles = ["publisher", "subscriber", "caller", "callee"];
+        let roles = roles.map(|name| (name, Value::Dict(Dict::pairs(&role))));
+        let details = [("roles", Value::Dict(Dict::pairs(&roles)))];
+        self.write(&Message::Hello { realm: Cow::Borrowed(REALM), details: Dict::pairs(&details) }, out);
+    }
+
     /// The serializer of its session.
     pub fn serializer(&self) -> Serializer {
         self.serializer
@@ -240,11 +303,16 @@ pub fn request(id: u64) -> RequestId {
 }
 
 /// The lanes of one source.
-struct Row<'a>(&'a mut [VecDeque<Batch>]);
+struct Row<'a> {
+    from: ShardId,
+    inbound: &'a mut [VecDeque<(ShardId, Batch)>],
+    told: &'a mut Vec<usize>,
+}
 
 impl Lanes for Row<'_> {
     fn push(&mut self, to: ShardId, batch: Batch) -> Result<(), Batch> {
-        self.0[usize::from(to.0)].push_back(batch);
+        self.inbound[usize::from(to.0)].push_back((self.from, batch));
+        self.told.push(usize::from(to.0));
         Ok(())
     }
 }

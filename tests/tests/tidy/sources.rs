@@ -14,6 +14,7 @@ const LONG: &[(&str, &str)] = &[];
 const UNSAFE: &[(&str, &str)] = &[
     ("bench-harness/src/floor/sys.rs", "system calls that no crate wraps"),
     ("bench-harness/src/floor/uring.rs", "submits to io_uring"),
+    ("bench-harness/src/thread_time.rs", "a clock that no crate wraps"),
     ("bench-harness/tests/allocations/counting.rs", "an allocator that counts"),
     ("engine/driver/src/park.rs", "polls glommio's event source by hand"),
     ("engine/driver/src/ring.rs", "submits to io_uring"),
