@@ -170,6 +170,14 @@ impl Path {
         Step { stage, action }
     }
 
+    /// Events or results of one step.
+    pub fn deliveries(&self) -> u64 {
+        match &self.kind {
+            Kind::Publish { to, .. } => self.batch * *to as u64,
+            Kind::Call => self.batch,
+        }
+    }
+
     /// Sends that one step must cause.
     pub fn sends(&self) -> u64 {
         match &self.kind {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 use wampline_bench::compare::scenario::{self, Scenario};
@@ -110,6 +110,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         println!("{}", table::object(&plan, &outcomes));
     } else {
         print!("{}", table::text(&plan, &outcomes));
+    }
+    if plan.interrupted.load(Ordering::Relaxed) {
+        return Err("interrupted".to_owned());
     }
     Ok(ExitCode::from(u8::from(outcomes.iter().any(|outcome| !outcome.failures.is_empty()))))
 }

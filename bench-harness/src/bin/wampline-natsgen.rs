@@ -47,6 +47,9 @@ struct Pubsub {
     /// Seconds of load before that
     #[arg(long, default_value = "1", value_parser = seconds, value_name = "SECONDS")]
     warmup: Duration,
+    /// The server's process: its processor time and memory are reported
+    #[arg(long, value_name = "PID")]
+    router_pid: Option<u32>,
     /// Print the report on one line
     #[arg(long)]
     json: bool,
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         payload: arguments.payload,
         warmup: arguments.warmup,
         duration: arguments.duration,
+        server_pid: arguments.router_pid,
         timeout: Duration::from_secs(10),
     };
     match run(&plan) {

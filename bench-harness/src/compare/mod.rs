@@ -3,8 +3,8 @@
 //! Owns: the order of runs and the sums. [`target`] starts and stops routers, [`scenario`] knows what to run,
 //! [`table`] prints. Does not: put load on anything (a generator does, a process of its own).
 //!
-//! Processor time is that of the router's whole tree of processes, looked at from outside while the load is steady, and
-//! divided by the generator's rate: the same method for every router, however many processes it has.
+//! Processor time is that of the router's whole tree of processes. Where that is one process, the generator looks at it at
+//! the ends of its window; else it is looked at from outside while the load is steady, and divided by the generator's rate.
 
 mod run;
 pub mod scenario;
@@ -83,7 +83,7 @@ pub struct Outcome {
 /// Runs everything. Routers are stopped when it returns, whatever happens.
 ///
 /// # Errors
-/// When a router cannot be started, or the comparison is interrupted. A run that fails is no error: it is in its outcome.
+/// When a router cannot be started. A run that fails is no error: it is in its outcome. An interruption ends the comparison early.
 pub fn compare(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Vec<Outcome>, String> {
     let mut running: Vec<Running> = Vec::new();
     for target in &plan.targets {
@@ -103,7 +103,7 @@ pub fn compare(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Vec<Outcom
         for round in 1..=plan.rounds {
             for outcome in &mut outcomes[first..] {
                 if plan.interrupted.load(Ordering::Relaxed) {
-                    return Err("interrupted".to_owned());
+                    return Ok(outcomes);
                 }
                 let router = &running[outcome.target];
                 match run::run(plan, scenario, router) {

@@ -29,7 +29,7 @@ pub(super) fn run(plan: &Plan, scenario: &Scenario, router: &Running) -> Result<
     if !router.is_alive() {
         return Err("the router has ended".to_owned());
     }
-    let (program, arguments) = scenario.command(plan, &router.target);
+    let (program, arguments) = scenario.command(plan, &router.target, &router.pids());
     let mut child = Command::new(&program)
         .args(&arguments)
         .stdin(Stdio::null())
@@ -95,8 +95,9 @@ fn sample(plan: &Plan, looks: &[Look], report: Value) -> Result<Sample, String> 
         return Err("the run was too short".to_owned());
     }
     let latency = &report["latency_us"];
+    let exact = figure(&report["router_cpu_us_per_operation"]);
     Ok(Sample {
-        cpu_us: used / span / rate * 1e6,
+        cpu_us: exact.unwrap_or(used / span / rate * 1e6),
         rate,
         p50: figure(&latency["p50"]).unwrap_or(f64::NAN),
         p99: figure(&latency["p99"]).unwrap_or(f64::NAN),

@@ -84,7 +84,7 @@ impl Scenario {
     }
 
     /// The generator's command line.
-    pub(super) fn command(&self, plan: &Plan, target: &Target) -> (PathBuf, Vec<String>) {
+    pub(super) fn command(&self, plan: &Plan, target: &Target, pids: &[u32]) -> (PathBuf, Vec<String>) {
         let address = &target.address;
         let (program, url) = match (target.scheme, self.transport) {
             (Scheme::Wamp, Transport::RawSocket) => (&plan.generators.wamp, format!("rs://{address}")),
@@ -99,6 +99,10 @@ impl Scenario {
         let (duration, warmup) = (plan.duration.to_string(), plan.warmup.to_string());
         let common = ["--url", &url, "--duration", &duration, "--warmup", &warmup, "--json"];
         arguments.extend(common.map(str::to_owned));
+        // The generator looks at one process, at the very ends of its window.
+        if let [pid] = pids {
+            arguments.extend(["--router-pid".to_owned(), pid.to_string()]);
+        }
         (program.clone(), arguments)
     }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::procfs;
+use crate::procfs::{self, Usage};
 use peer::{Expected, Peer};
 pub use report::{Faults, Report};
 
@@ -36,6 +36,8 @@ pub struct Plan {
     pub warmup: Duration,
     /// The measured window.
     pub duration: Duration,
+    /// The server's process: its processor time and memory are reported.
+    pub server_pid: Option<u32>,
     /// How long what is outstanding at the end may take.
     pub timeout: Duration,
 }
@@ -103,11 +105,11 @@ impl Run<'_> {
             poll.registry().register(&mut peer.stream, Token(index), interest)?;
         }
         let mut events = Events::with_capacity(4096);
-        let mut own_time = None;
+        let mut before = None;
         loop {
             let now = self.now();
-            if own_time.is_none() && now >= self.window.0 {
-                own_time = Some(own_processor_time());
+            if before.is_none() && now >= self.window.0 {
+                before = Some(Used::so_far(self.plan));
             }
             if now >= self.window.1 {
                 break;
@@ -115,7 +117,7 @@ impl Run<'_> {
             self.publish(now)?;
             self.turn(&mut poll, &mut events)?;
         }
-        let used = own_processor_time().saturating_sub(own_time.unwrap_or_default());
+        let used = before.map(|before| Used::so_far(self.plan).since(&before)).unwrap_or_default();
         let deadline = self.now() + nanos(self.plan.timeout);
         while !self.waiting.is_empty() && self.now() < deadline {
             self.turn(&mut poll, &mut events)?;
@@ -195,8 +197,26 @@ impl Run<'_> {
     }
 }
 
-fn own_processor_time() -> Duration {
-    procfs::processor_time(std::process::id())
+/// What has been used.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Used {
+    pub(crate) own: Duration,
+    pub(crate) server: Option<Usage>,
+}
+
+impl Used {
+    fn so_far(plan: &Plan) -> Used {
+        let own = procfs::processor_time(std::process::id());
+        Used { own, server: plan.server_pid.map(|pid| procfs::usage(&[pid])) }
+    }
+
+    fn since(self, before: &Used) -> Used {
+        let server = self.server.zip(before.server.as_ref()).map(|(after, before)| Usage {
+            processor_time: after.processor_time.saturating_sub(before.processor_time),
+            resident_kib: after.resident_kib,
+        });
+        Used { own: self.own.saturating_sub(before.own), server }
+    }
 }
 
 fn nanos(span: Duration) -> u64 {

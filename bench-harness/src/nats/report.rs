@@ -1,10 +1,8 @@
 //! What is printed at the end, with the names that `wampline-loadgen` gives them.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use super::{Plan, Tally};
+use super::{Plan, Tally, Used};
 
 /// What must not happen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,12 +22,12 @@ pub struct Faults {
 pub struct Report {
     plan: Plan,
     tally: Tally,
-    own: Duration,
+    used: Used,
 }
 
 impl Report {
-    pub(super) fn new(plan: &Plan, tally: Tally, own: Duration) -> Report {
-        Report { plan: plan.clone(), tally, own }
+    pub(super) fn new(plan: &Plan, tally: Tally, used: Used) -> Report {
+        Report { plan: plan.clone(), tally, used }
     }
 
     /// Whether everything was delivered, once, in order, and something was.
@@ -42,7 +40,9 @@ impl Report {
         let Tally { operations, publications, latency, faults } = &self.tally;
         let seconds = self.plan.duration.as_secs_f64();
         let at = |quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
-        let own = self.own.as_secs_f64();
+        let own = self.used.own.as_secs_f64();
+        let server = self.used.server.as_ref();
+        let server_time = server.map(|usage| usage.processor_time.as_secs_f64());
         let share = own / seconds * 100.0;
         json!({
             "scenario": "pubsub",
@@ -63,6 +63,9 @@ impl Report {
                 "min": latency.min() as f64 / 1e3, "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p99.9": at(0.999),
                 "max": latency.max() as f64 / 1e3,
             },
+            "router_cpu_us_per_operation": server_time.map(|time| time * 1e6 / (*operations).max(1) as f64),
+            "router_cpu_percent": server_time.map(|time| time / seconds * 100.0),
+            "router_rss_kib": server.map(|usage| usage.resident_kib),
             "generator_cpu_us_per_operation": own * 1e6 / (*operations).max(1) as f64,
             "generator_cpu_percent": share,
             "generator_busiest_thread_percent": share,
