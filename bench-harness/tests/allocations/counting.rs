@@ -17,24 +17,28 @@ thread_local! {
 
 // SAFETY: all of it is passed on to the system's allocator; counting touches no memory of callers.
 unsafe impl GlobalAlloc for Counting {
+    // SAFETY: of the caller, as the trait demands it; handed on below.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
         // SAFETY: the caller keeps the contract, which is the same.
         unsafe { System.alloc(layout) }
     }
 
+    // SAFETY: of the caller, as the trait demands it; handed on below.
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
         // SAFETY: the caller keeps the contract, which is the same.
         unsafe { System.alloc_zeroed(layout) }
     }
 
+    // SAFETY: of the caller, as the trait demands it; handed on below.
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
         // SAFETY: the caller keeps the contract, which is the same.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
+    // SAFETY: of the caller, as the trait demands it; handed on below.
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: the caller keeps the contract, which is the same.
         unsafe { System.dealloc(pointer, layout) }
