@@ -332,7 +332,7 @@ fn config() -> Config {
     let listener =
         Listener { transport, tls: None, ping_interval: None, ping_timeout, connections_max: None };
     let (uri_rules, request_ids) = (UriRules::Loose, RequestIds::Lenient);
-    let realm = Realm { name: REALM.into(), uri_rules, request_ids };
+    let realm = Realm { uri_rules, request_ids, ..Realm::new(REALM) };
     Config {
         listeners: vec![listener],
         realms: vec![realm],

@@ -46,10 +46,7 @@ fn main() {
     let memory = memory(u64::from(arguments.entries.max(1000)));
     println!("octets per entry, {} entries of 32 octets", arguments.entries);
     let [exact, prefix, wildcard] = memory.topic;
-    println!(
-        "  replica: exact topic {exact:.0}, prefix {prefix:.0}, wildcard {wildcard:.0}, procedure {:.0}",
-        memory.procedure
-    );
+    println!("  replica: exact topic {exact:.0}, prefix {prefix:.0}, wildcard {wildcard:.0}");
     println!("  directory: session {:.0}, subscription {:.0}", memory.session, memory.subscription);
 
     println!("\nns of processor time per message, without sockets");

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{
-    Callee, Delta, Directory, DirectoryLimits, RealmId, Replica, SessionRef, ShardId, Visibility,
+    Delta, Directory, DirectoryLimits, RealmId, Replica, SessionRef, ShardId, Visibility,
 };
-use wampline_wire::{Dict, Message, RegistrationId, RequestId, Serializer, SessionId, SubscriptionId};
+use wampline_wire::{Dict, Message, RequestId, Serializer, SessionId, SubscriptionId};
 
 use crate::paths;
 use crate::procfs;
@@ -97,8 +97,6 @@ pub fn path(name: &str) -> Option<f64> {
 pub struct Memory {
     /// A subscription in a replica, by exact topic, prefix and wildcard.
     pub topic: [f64; 3],
-    /// A registration in a replica.
-    pub procedure: f64,
     /// A session in the home's directory.
     pub session: f64,
     /// A subscription with one owner in the home's directory.
@@ -126,21 +124,6 @@ pub fn memory(entries: u64) -> Memory {
         });
         kept.push(replica);
     }
-    let mut replica = empty_replica();
-    let procedure = per_entry(entries, |n| {
-        let (realm, policy, present) = (RealmId(0), MatchPolicy::Exact, true);
-        let registration = RegistrationId::new(n + 1).expect("an id");
-        let callee = Callee { session: session(n), at: at(n) };
-        replica.apply(&Delta::Callee {
-            realm,
-            registration,
-            policy,
-            procedure: shapes[0].1(n).into(),
-            callee,
-            present,
-        });
-    });
-    kept.push(replica);
     let limits = DirectoryLimits {
         sessions_max: usize::MAX,
         subscriptions_per_session_max: usize::MAX,
@@ -162,7 +145,7 @@ pub fn memory(entries: u64) -> Memory {
         drop(visibility.take_answers());
     });
     black_box((&kept, &directory));
-    Memory { topic, procedure, session: session_octets, subscription }
+    Memory { topic, session: session_octets, subscription }
 }
 
 fn per_entry(entries: u64, add: impl FnMut(u64)) -> f64 {

@@ -1,15 +1,19 @@
 //! The directory of a realm: the one writer of its sessions, subscriptions and registrations, on the home shard.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use ahash::{AHashMap, AHashSet, RandomState};
 use smallvec::SmallVec;
 use wampline_wire::{RegistrationId, RequestId, SessionId, SubscriptionId};
 
 use crate::key::{RealmId, SessionRef, ShardId};
+use crate::options::{InvocationPolicy, RegisterOptions};
 use crate::pattern::{PatternError, PatternTable, UriHasher};
-use crate::replica::{Callee, Delta};
+use crate::registration::{Callee, RegistrationInfo};
+use crate::replica::Delta;
 use crate::uri::MatchPolicy;
 use crate::visibility::{DeltaNumber, Visibility};
 
@@ -40,8 +44,10 @@ pub enum Refusal {
     NoSuchSubscription,
     /// The session has no such registration.
     NoSuchRegistration,
-    /// The procedure is registered already.
+    /// The procedure is registered already, for one callee, or by this session.
     ProcedureAlreadyExists,
+    /// The procedure is registered for sharing with another policy.
+    DifferentInvocationPolicy,
     /// The session owns as many as it may.
     LimitExceeded,
     /// The pattern is one that matching cannot bear.
@@ -60,9 +66,20 @@ pub enum Answer {
     /// To UNSUBSCRIBE.
     Unsubscribed(RequestId, Result<SubscriptionId, Refusal>),
     /// To REGISTER.
-    Registered(RequestId, Result<RegistrationId, Refusal>),
+    Registered(RequestId, Result<Granted, Refusal>),
     /// To UNREGISTER.
     Unregistered(RequestId, Result<RegistrationId, Refusal>),
+    /// To nothing that was asked: the session has lost a registration.
+    RegistrationRevoked(RegistrationId, &'static str),
+}
+
+/// A registration as its callee's shard needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// Which.
+    pub registration: RegistrationId,
+    /// How many invocations the callee takes at a time.
+    pub concurrency: Option<NonZeroU32>,
 }
 
 /// One realm's sessions, subscriptions and registrations. Ids of subscriptions and registrations count from 1
@@ -88,6 +105,8 @@ struct Session {
     at: SessionRef,
     subscriptions: AHashSet<SubscriptionId>,
     registrations: AHashSet<RegistrationId>,
+    /// Registrations that it has lost and has not given up itself: an UNREGISTER that crosses the revocation succeeds.
+    revoked: VecDeque<RegistrationId>,
     /// The newest change that an answer to this session waits for: answers go out in the order of the requests.
     last_need: DeltaNumber,
 }
@@ -96,15 +115,16 @@ struct Session {
 /// by one from its front is quadratic.)
 #[derive(Debug)]
 struct Leaving {
+    id: SessionId,
     at: SessionRef,
     subscriptions: std::collections::hash_set::IntoIter<SubscriptionId>,
     registrations: std::collections::hash_set::IntoIter<RegistrationId>,
 }
 
-impl From<Session> for Leaving {
-    fn from(session: Session) -> Leaving {
+impl Leaving {
+    fn new(id: SessionId, session: Session) -> Leaving {
         let Session { at, subscriptions, registrations, .. } = session;
-        Leaving { at, subscriptions: subscriptions.into_iter(), registrations: registrations.into_iter() }
+        Leaving { id, at, subscriptions: subscriptions.into_iter(), registrations: registrations.into_iter() }
     }
 }
 
@@ -126,10 +146,13 @@ struct Presence {
 
 #[derive(Debug)]
 struct Registration {
-    policy: MatchPolicy,
-    procedure: Arc<str>,
-    callee: Callee,
+    info: Arc<RegistrationInfo>,
+    /// In the order of registration.
+    callees: Vec<Callee>,
 }
+
+/// How many lost registrations a session is known to have had.
+const REVOKED_MAX: usize = 1024;
 
 impl Directory {
     /// An empty realm.
@@ -161,6 +184,7 @@ impl Directory {
                 at,
                 subscriptions: AHashSet::with_hasher(self.hasher.clone()),
                 registrations: AHashSet::with_hasher(self.hasher.clone()),
+                revoked: VecDeque::new(),
                 last_need: 0,
             };
             self.sessions.insert(id, session);
@@ -172,7 +196,7 @@ impl Directory {
     /// A session has left. What it owned is released by [`Directory::release`], in slices.
     pub fn leave(&mut self, id: SessionId, at: SessionRef, out: &mut Visibility) {
         if self.sessions.get(&id).is_some_and(|session| session.at == at) {
-            self.leaving.extend(self.sessions.remove(&id).map(Leaving::from));
+            self.leaving.extend(self.sessions.remove(&id).map(|session| Leaving::new(id, session)));
         } else {
             // It had been refused, and left before it heard of it.
             out.answer(0, at, Answer::Left);
@@ -191,7 +215,7 @@ impl Directory {
             while budget > 0
                 && let Some(registration) = session.registrations.next()
             {
-                self.remove_registration(registration, out);
+                self.remove_callee(registration, session.id, out);
                 budget -= 1;
             }
             if session.subscriptions.len() + session.registrations.len() > 0 {
@@ -289,33 +313,115 @@ impl Directory {
         request: RequestId,
         policy: MatchPolicy,
         procedure: &str,
+        options: RegisterOptions,
         out: &mut Visibility,
     ) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let refusal = if self.procedures.get(policy, procedure).is_some() {
-            Some(Refusal::ProcedureAlreadyExists)
-        } else if session.registrations.len() >= self.limits.registrations_per_session_max {
-            Some(Refusal::LimitExceeded)
-        } else {
-            self.procedures.admits(policy, procedure).err().map(Refusal::Pattern)
-        };
-        if let Some(refusal) = refusal {
+        let Some(at) = self.sessions.get(&id).map(|session| session.at) else { return };
+        let known = self.procedures.get(policy, procedure).copied();
+        if let Some(refusal) = self.registration_refusal(id, known, policy, procedure, options) {
+            let session = self.sessions.get_mut(&id).expect("invariant: it has just been seen");
             session.answer(0, Answer::Registered(request, Err(refusal)), out);
             return;
         }
-        self.last_registration += 1;
-        let registration =
-            RegistrationId::new(self.last_registration).expect("invariant: fewer than 2^53 registrations");
-        let entry = Registration {
-            policy,
-            procedure: procedure.into(),
-            callee: Callee { session: id, at: session.at },
+        let shared = known.filter(|_| !options.force_reregister);
+        if let Some(lost) = known.filter(|_| options.force_reregister) {
+            self.revoke_registration(lost, "registered by another session", out);
+        }
+        let registration = shared.unwrap_or_else(|| self.add_registration(policy, procedure, options.invoke));
+        let entry =
+            self.registrations.get_mut(&registration).expect("invariant: procedures and registrations agree");
+        let callee = Callee {
+            session: id,
+            at,
+            disclose_caller: options.disclose_caller,
+            forward_timeout: options.forward_timeout,
+            load: (options.invoke == InvocationPolicy::LeastPending).then(Default::default),
         };
-        let need = out.change(entry.delta(self.realm, registration, true));
-        self.procedures.insert(policy, procedure, registration).expect("invariant: the pattern is admitted");
-        self.registrations.insert(registration, entry);
+        let need = out.change(entry.delta(self.realm, &callee, true));
+        entry.callees.push(callee);
+        let session = self.sessions.get_mut(&id).expect("invariant: it has just been seen");
         session.registrations.insert(registration);
-        session.answer(need, Answer::Registered(request, Ok(registration)), out);
+        let granted = Granted { registration, concurrency: options.concurrency };
+        session.answer(need, Answer::Registered(request, Ok(granted)), out);
+    }
+
+    fn registration_refusal(
+        &self,
+        id: SessionId,
+        known: Option<RegistrationId>,
+        policy: MatchPolicy,
+        procedure: &str,
+        options: RegisterOptions,
+    ) -> Option<Refusal> {
+        let session = self.sessions.get(&id)?;
+        let entry = known.and_then(|known| self.registrations.get(&known));
+        if let Some(entry) = entry.filter(|_| !options.force_reregister) {
+            let invoke = entry.info.invoke;
+            if invoke == InvocationPolicy::Single || entry.callees.iter().any(|callee| callee.session == id) {
+                return Some(Refusal::ProcedureAlreadyExists);
+            }
+            if invoke != options.invoke {
+                return Some(Refusal::DifferentInvocationPolicy);
+            }
+        }
+        if session.registrations.len() >= self.limits.registrations_per_session_max {
+            return Some(Refusal::LimitExceeded);
+        }
+        if known.is_some() {
+            return None;
+        }
+        self.procedures.admits(policy, procedure).err().map(Refusal::Pattern)
+    }
+
+    fn add_registration(
+        &mut self,
+        policy: MatchPolicy,
+        procedure: &str,
+        invoke: InvocationPolicy,
+    ) -> RegistrationId {
+        self.last_registration += 1;
+        let id =
+            RegistrationId::new(self.last_registration).expect("invariant: fewer than 2^53 registrations");
+        let procedure: Box<str> = procedure.into();
+        self.procedures.insert(policy, &procedure, id).expect("invariant: the pattern is admitted");
+        let info = RegistrationInfo { id, policy, procedure, invoke, turns: AtomicU64::new(0) };
+        self.registrations.insert(id, Registration { info: Arc::new(info), callees: Vec::new() });
+        id
+    }
+
+    /// Takes a registration away from all of its callees, and tells them ("Registration Revocation").
+    pub fn revoke_registration(
+        &mut self,
+        registration: RegistrationId,
+        reason: &'static str,
+        out: &mut Visibility,
+    ) {
+        let Some(entry) = self.registrations.get(&registration) else { return };
+        let callees: Vec<SessionId> = entry.callees.iter().map(|callee| callee.session).collect();
+        for callee in callees {
+            self.revoke_callee(registration, callee, reason, out);
+        }
+    }
+
+    /// Takes a registration away from one of its callees, and tells it. Returns whether it had it.
+    pub fn revoke_callee(
+        &mut self,
+        registration: RegistrationId,
+        callee: SessionId,
+        reason: &'static str,
+        out: &mut Visibility,
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(&callee) else { return false };
+        if !session.registrations.remove(&registration) {
+            return false;
+        }
+        if session.revoked.len() >= REVOKED_MAX {
+            session.revoked.pop_front();
+        }
+        session.revoked.push_back(registration);
+        session.answer(0, Answer::RegistrationRevoked(registration, reason), out);
+        self.remove_callee(registration, callee, out);
+        true
     }
 
     /// UNREGISTER.
@@ -327,14 +433,12 @@ impl Directory {
         out: &mut Visibility,
     ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let result = if session.registrations.remove(&registration) {
-            Ok(registration)
-        } else {
-            Err(Refusal::NoSuchRegistration)
-        };
+        let had = session.registrations.remove(&registration);
+        let had_lost = !had && session.forget_revoked(registration);
+        let result = if had || had_lost { Ok(registration) } else { Err(Refusal::NoSuchRegistration) };
         session.answer(0, Answer::Unregistered(request, result), out);
-        if result.is_ok() {
-            self.remove_registration(registration, out);
+        if had {
+            self.remove_callee(registration, id, out);
         }
     }
 
@@ -372,11 +476,16 @@ impl Directory {
         }
     }
 
-    fn remove_registration(&mut self, registration: RegistrationId, out: &mut Visibility) {
+    fn remove_callee(&mut self, registration: RegistrationId, callee: SessionId, out: &mut Visibility) {
         let entry =
-            self.registrations.remove(&registration).expect("invariant: a callee's registration exists");
-        self.procedures.remove(entry.policy, &entry.procedure);
-        out.change(entry.delta(self.realm, registration, false));
+            self.registrations.get_mut(&registration).expect("invariant: a callee's registration exists");
+        let position = entry.callees.iter().position(|known| known.session == callee);
+        let callee = entry.callees.remove(position.expect("invariant: a callee serves its registration"));
+        out.change(entry.delta(self.realm, &callee, false));
+        if entry.callees.is_empty() {
+            self.procedures.remove(entry.info.policy, &entry.info.procedure);
+            self.registrations.remove(&registration);
+        }
     }
 }
 
@@ -385,18 +494,16 @@ impl Session {
         self.last_need = self.last_need.max(need);
         out.answer(self.last_need, self.at, answer);
     }
+
+    fn forget_revoked(&mut self, registration: RegistrationId) -> bool {
+        let position = self.revoked.iter().position(|revoked| *revoked == registration);
+        position.is_some_and(|position| self.revoked.remove(position).is_some())
+    }
 }
 
 impl Registration {
-    fn delta(&self, realm: RealmId, registration: RegistrationId, present: bool) -> Delta {
-        Delta::Callee {
-            realm,
-            registration,
-            policy: self.policy,
-            procedure: self.procedure.clone(),
-            callee: self.callee,
-            present,
-        }
+    fn delta(&self, realm: RealmId, callee: &Callee, present: bool) -> Delta {
+        Delta::Callee { realm, registration: self.info.clone(), callee: callee.clone(), present }
     }
 }
 

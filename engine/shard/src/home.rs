@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wampline_routing::{Answer, Directory, DirectoryLimits, RealmId, SessionRef, ShardId, Visibility};
 use wampline_wire::SessionId;
 
-use crate::frame::{Frame, HomeRequest};
+use crate::frame::{Frame, HomeRequest, Reply};
 use crate::shard::{Shard, Shared};
 
 /// Subscriptions and registrations of departed sessions that are released in one turn.
@@ -75,8 +75,8 @@ impl Home {
             HomeRequest::Unsubscribe { request, subscription } => {
                 directory.unsubscribe(session, request, subscription, out);
             }
-            HomeRequest::Register { request, policy, procedure } => {
-                directory.register(session, request, policy, &procedure, out);
+            HomeRequest::Register { request, policy, procedure, options } => {
+                directory.register(session, request, policy, &procedure, options, out);
             }
             HomeRequest::Unregister { request, registration } => {
                 directory.unregister(session, request, registration, out);
@@ -113,8 +113,17 @@ impl Shard {
                 self.publication(&publication, &subscriptions)
             }
             Frame::Invoke(invoke) => self.invoke_from_afar(*invoke),
-            Frame::Reply(reply) => self.finish_call(reply.call, reply.outcome, reply.payload.as_payload()),
-            Frame::CallerGone { call } => self.caller_gone(call),
+            Frame::Returned(invoke, why) => self.call_returned(*invoke, why),
+            Frame::Reply(reply) => {
+                let Reply { call, outcome, attributes, payload } = *reply;
+                self.call_answered(call, outcome, &attributes, payload.as_payload());
+            }
+            Frame::Cancel { call, mode } => self.canceled(call, mode),
+            Frame::CalleeFree { callee, registration } => {
+                if self.sessions.is_live(callee.slot, callee.guard) {
+                    self.callee_free(callee.slot, registration);
+                }
+            }
         }
     }
 
@@ -173,6 +182,9 @@ impl Shard {
             Answer::Unsubscribed(request, result) => self.unsubscribed(to.slot, request, result),
             Answer::Registered(request, result) => self.registered(to.slot, request, result),
             Answer::Unregistered(request, result) => self.unregistered(to.slot, request, result),
+            Answer::RegistrationRevoked(registration, reason) => {
+                self.registration_revoked(to.slot, registration, reason);
+            }
         }
     }
 }

@@ -1,23 +1,25 @@
 //! How a session begins: HELLO, the home shard's consent, WELCOME or ABORT.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use ahash::{AHashMap, AHashSet};
+use ahash::AHashMap;
 use wampline_routing::feature::{self, ClientFeatures};
-use wampline_routing::{Invocations, JoinRefusal, RealmId, RequestSequence, error_uri};
+use wampline_routing::{Identity, Invocations, JoinRefusal, RealmId, RequestSequence, error_uri};
 use wampline_wire::{Dict, ID_MAX, Message, Payload, SessionId, Value};
 
-use crate::connection::{NEVER, Parked};
+use crate::action::Unsent;
+use crate::connection::{NEVER, Parked, reads_extensions};
 use crate::counters::{add, set};
 use crate::frame::{Frame, HomeRequest};
 use crate::session::{Session, SessionState};
 use crate::shard::Shard;
 
 /// The role of every session until roles can be configured, and of anonymous ones after that.
-const ANONYMOUS: &str = "anonymous";
+pub(crate) const ANONYMOUS: &str = "anonymous";
 
 /// Octets of a WELCOME, about.
-const WELCOME_BYTES: usize = 512;
+const WELCOME_BYTES: usize = 1536;
 
 impl Shard {
     /// HELLO (basic profile, "Session Establishment").
@@ -39,26 +41,33 @@ impl Shard {
             Ok(features) => features,
             Err(error) => return self.violation(slot, &error.to_string()),
         };
-        let id = self.random_session_id();
         // What HELLO says of an authid sets no identity: an anonymous session is nobody in particular.
-        let authid = self.random_authid();
+        let identity = Identity {
+            session: self.random_session_id(),
+            authid: self.random_authid(),
+            authrole: self.anonymous.clone(),
+            authmethod: ANONYMOUS,
+            authprovider: "static",
+        };
         let hasher = self.hasher.clone();
         let (session, _) = self.sessions.insert(|_, guard| Session {
-            id,
+            identity: Arc::new(identity),
             guard,
             realm,
             connection: Some(slot),
             state: SessionState::Joining,
             features,
-            authid,
             requests: RequestSequence::default(),
             subscriptions: AHashMap::with_hasher(hasher.clone()),
-            registrations: AHashSet::with_hasher(hasher.clone()),
+            registrations: AHashMap::with_hasher(hasher.clone()),
             calls: AHashMap::with_hasher(hasher.clone()),
             invocations: Invocations::new(hasher),
+            ended_inputs: None,
         });
         let connection = &mut self.connections[slot];
         connection.session = Some(session);
+        let agent = details.get("agent");
+        connection.reads_extensions = reads_extensions(agent.as_ref().and_then(Value::as_str), features);
         connection.deadlines.hello = NEVER;
         self.park(slot, Parked::JOINING);
         self.ask_home(session, HomeRequest::Join, Some(slot));
@@ -71,7 +80,8 @@ impl Shard {
         match result {
             Ok(()) => self.welcome(session, slot),
             Err(JoinRefusal::IdTaken) => {
-                self.sessions[session].id = self.random_session_id();
+                let id = self.random_session_id();
+                Arc::make_mut(&mut self.sessions[session].identity).session = id;
                 self.ask_home(session, HomeRequest::Join, None);
             }
             Err(JoinRefusal::Full) => {
@@ -87,7 +97,7 @@ impl Shard {
     /// Asks the directory of a session's realm.
     pub(crate) fn ask_home(&mut self, session: u32, request: HomeRequest, from: Option<u32>) {
         let entry = &self.sessions[session];
-        let (realm, id) = (entry.realm, entry.id);
+        let (realm, id) = (entry.realm, entry.id());
         let home = self.shared.home(realm);
         let frame = Frame::Request { realm, session: id, from: self.session_ref(session), request };
         self.send(home, frame, from);
@@ -114,21 +124,29 @@ impl Shard {
         let shared = self.shared.clone();
         let entry = &mut self.sessions[session];
         entry.state = SessionState::Open;
-        let id = entry.id;
-        let authid = entry.authid.clone();
+        let identity = entry.identity.clone();
+        let id = identity.session;
         let realm = shared.config.realms[entry.realm.index()].name.as_str();
         let text = |text| Value::Str(Cow::Borrowed(text));
-        let details = [
-            ("realm", text(realm)),
-            ("authid", text(&authid)),
-            ("authrole", text(ANONYMOUS)),
-            ("authmethod", text(ANONYMOUS)),
-            ("authprovider", text("static")),
-            ("agent", text(&shared.config.agent)),
-            ("roles", Value::Dict(feature::welcome_roles())),
-        ];
-        let message = Message::Welcome { session: id, details: Dict::pairs(&details) };
-        if self.post(slot, &message, WELCOME_BYTES).is_err() {
+        let mut sent = Err(Unsent::TooLong);
+        // A peer that takes 512 octets at a time could not join at all otherwise.
+        for roles in [feature::welcome_roles(), feature::bare_welcome_roles()] {
+            let details = [
+                ("realm", text(realm)),
+                ("authid", text(&identity.authid)),
+                ("authrole", text(&identity.authrole)),
+                ("authmethod", text(identity.authmethod)),
+                ("authprovider", text(identity.authprovider)),
+                ("agent", text(&shared.config.agent)),
+                ("roles", Value::Dict(roles)),
+            ];
+            let message = Message::Welcome { session: id, details: Dict::pairs(&details) };
+            sent = self.post(slot, &message, WELCOME_BYTES);
+            if sent != Err(Unsent::TooLong) {
+                break;
+            }
+        }
+        if sent.is_err() {
             return self.close_link_of(session);
         }
         let features = self.sessions[session].features;

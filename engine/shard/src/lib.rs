@@ -6,12 +6,14 @@
 mod action;
 mod arena;
 mod broker;
+mod callee;
 mod config;
 mod connection;
 mod counters;
 mod deadline;
 mod dealer;
 mod frame;
+mod group;
 mod home;
 mod input;
 mod join;
@@ -19,9 +21,12 @@ mod lane;
 mod leave;
 mod outbox;
 mod output;
+mod register;
+mod route;
 mod session;
 mod shard;
 mod slots;
+mod timeout;
 
 pub use config::{Config, Limits, Listener, Realm};
 pub use counters::Counters;

@@ -9,28 +9,57 @@
 //! `Left` lasts until the home shard has released what the session owned; the slot is not used again before. What the
 //! session owned here (memberships) is taken back in slices meanwhile.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::frame::Invoke;
 use ahash::{AHashMap, AHashSet};
 use wampline_routing::feature::ClientFeatures;
-use wampline_routing::{Invocations, RealmId, RequestSequence};
+use wampline_routing::{Identity, Invocations, RealmId, RequestSequence};
 use wampline_wire::{RegistrationId, RequestId, SessionId, SubscriptionId};
 
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) id: SessionId,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) guard: u32,
     pub(crate) realm: RealmId,
     /// The slot of its connection; `None` once it has left.
     pub(crate) connection: Option<u32>,
     pub(crate) state: SessionState,
     pub(crate) features: ClientFeatures,
-    pub(crate) authid: Box<str>,
     pub(crate) requests: RequestSequence,
     /// Memberships, with the position in the member list.
     pub(crate) subscriptions: AHashMap<SubscriptionId, u32>,
-    pub(crate) registrations: AHashSet<RegistrationId>,
+    pub(crate) registrations: AHashMap<RegistrationId, Service>,
     /// Calls that wait for their answer, by CALL.Request, with their slot.
     pub(crate) calls: AHashMap<RequestId, u32>,
     pub(crate) invocations: Invocations,
+    /// Calls that have ended before their caller sent the last chunk: what else it sends of them is dropped.
+    pub(crate) ended_inputs: Option<Box<AHashSet<RequestId>>>,
+}
+
+/// What a session serves one registration with.
+#[derive(Debug, Default)]
+pub(crate) struct Service {
+    /// `None` where the callee takes any number of invocations at a time.
+    pub(crate) bounded: Option<Box<Bounded>>,
+}
+
+/// A callee that takes only so many invocations at a time, and the calls that wait for it.
+#[derive(Debug)]
+pub(crate) struct Bounded {
+    pub(crate) concurrency: u32,
+    pub(crate) active: u32,
+    pub(crate) waiting: VecDeque<Waiting>,
+    /// Octets of all that waits.
+    pub(crate) octets: usize,
+}
+
+/// A call that waits for its callee, and what its caller has sent of it meanwhile.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) invoke: Invoke,
+    pub(crate) more: Vec<Invoke>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,4 +72,10 @@ pub(crate) enum SessionState {
     Closing,
     /// It has ended. The slot of the connection that waits for our GOODBYE, if one does.
     Left { goodbye_to: Option<(u32, u32)> },
+}
+
+impl Session {
+    pub(crate) fn id(&self) -> SessionId {
+        self.identity.session
+    }
 }

@@ -74,6 +74,10 @@ fn limits(raw: raw::Limits, found: &mut Diagnostics) -> (shard::Limits, usize) {
         calls_per_session_max: raw.calls_per_session_max.get(found),
         invocations_per_session_max: raw.invocations_per_session_max.get(found),
         sessions_per_realm_max: raw.sessions_per_realm_max.get(found),
+        calls_per_callee_queued_max: raw.calls_per_callee_queued_max.get(found),
+        calls_per_callee_queued_bytes_max: raw.calls_per_callee_queued_bytes_max.get(found),
+        rerouting_bytes_max: raw.rerouting_bytes_max.get(found),
+        inputs_per_session_max: raw.inputs_per_session_max.get(found),
     };
     (limits, raw.message_bytes_max.get(found))
 }
@@ -192,11 +196,7 @@ fn terminate_tls(raw: raw::Tls, folder: &Path, found: &mut Diagnostics) -> Optio
 
 fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec<shard::Realm> {
     let Some(raw) = raw else {
-        return vec![shard::Realm {
-            name: REALM_DEFAULT.into(),
-            uri_rules: shard::UriRules::default(),
-            request_ids: shard::RequestIds::default(),
-        }];
+        return vec![shard::Realm::new(REALM_DEFAULT)];
     };
     if raw.get_ref().is_empty() {
         found.add(Some(raw.span()), "the list is empty, expected at least one realm (or no such key)");
@@ -206,13 +206,14 @@ fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec
     for raw in raw.into_inner() {
         let place = raw.name.span();
         let (uri_rules, request_ids) = (raw.uri_rules.get(found), raw.request_ids.get(found));
+        let (call_timeout, call_timeout_max) = (raw.call_timeout.get(found), raw.call_timeout_max.get(found));
         let Some(name) = raw.name.take(found) else { continue };
         if let Err(message) = check_realm(&name, uri_rules) {
             found.add(place, message);
         } else if !names.insert(name.clone()) {
             found.add(place, format!("the realm {name:?} is there already, expected another name"));
         }
-        realms.push(shard::Realm { name, uri_rules, request_ids });
+        realms.push(shard::Realm { name, uri_rules, request_ids, call_timeout, call_timeout_max });
     }
     realms
 }
