@@ -6,7 +6,7 @@
 //! # What makes a count repeat
 //! Every family of operations has a process of its own, with an empty environment and an address space that valgrind
 //! lays out. Hash tables have fixed seeds. The C library's choices by size of the caches and by `rep movsb`, which
-//! valgrind counts once per octet, are fixed by [`TUNABLES`]. Code that is chosen by processor features sees those of the
+//! valgrind counts once per octet, are fixed by `TUNABLES`. Code that is chosen by processor features sees those of the
 //! processor up to AVX2: valgrind presents no more. So a count holds on every x86-64 processor with AVX2 (2013 and later),
 //! for the compiler and the C library that it was made with.
 
@@ -74,7 +74,7 @@ pub fn count(program: &Path, folder: &Path, filter: &str) -> Result<Vec<(String,
     Ok(counts)
 }
 
-/// In the child: runs the operations of a family, each within [`counted_section`].
+/// In the child: runs the operations of a family, each within `counted_section`.
 pub fn be_counted(family: &str) {
     for operation in hot::all().iter().filter(|operation| operation.family() == family) {
         let mut action = operation.prepare();
