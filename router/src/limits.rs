@@ -2,19 +2,23 @@
 
 use std::{fs, thread};
 
+use wampline_driver::DriverChoice;
+
 /// Open files that the process needs whatever it does, some room for connections among them.
 const OPEN_FILES_BASE: u64 = 32;
-/// Open files of each shard: its rings and wake-ups, and what its start needs for a moment.
-const OPEN_FILES_PER_SHARD: u64 = 16;
+/// Open files of each shard under io_uring: its rings and wake-ups, and what its start needs for a moment.
+const OPEN_FILES_PER_RING: u64 = 16;
+/// Open files of each shard under epoll, which also serves where the choice is free and the rings cannot be had.
+const OPEN_FILES_PER_POLL: u64 = 4;
 
 /// Whether so many shards (by default one per core) can run with as many files as this process may open.
 ///
 /// # Errors
 /// What is wrong and what to do, in words.
-pub(crate) fn check_open_files(shards: Option<usize>) -> Result<(), String> {
+pub(crate) fn check_open_files(shards: Option<usize>, driver: DriverChoice) -> Result<(), String> {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let shards = shards.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
-    open_files_max(&limits).map_or(Ok(()), |limit| judge_open_files(limit, shards))
+    open_files_max(&limits).map_or(Ok(()), |limit| judge_open_files(limit, shards, driver))
 }
 
 /// The hard limit, to which the driver raises the soft one; `None` for none.
@@ -23,8 +27,9 @@ fn open_files_max(limits: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn judge_open_files(limit: u64, shards: usize) -> Result<(), String> {
-    let needed = OPEN_FILES_BASE + OPEN_FILES_PER_SHARD * shards as u64;
+fn judge_open_files(limit: u64, shards: usize, driver: DriverChoice) -> Result<(), String> {
+    let each = if driver == DriverChoice::Uring { OPEN_FILES_PER_RING } else { OPEN_FILES_PER_POLL };
+    let needed = OPEN_FILES_BASE + each * shards as u64;
     if limit >= needed {
         return Ok(());
     }
@@ -51,8 +56,9 @@ mod tests {
 
     #[test]
     fn too_few_open_files_are_refused_with_advice() {
-        assert_eq!(judge_open_files(48, 1), Ok(()));
-        let refused = judge_open_files(63, 2).expect_err("too few");
+        assert_eq!(judge_open_files(48, 1, DriverChoice::Uring), Ok(()));
+        assert_eq!(judge_open_files(40, 2, DriverChoice::Auto), Ok(()));
+        let refused = judge_open_files(63, 2, DriverChoice::Uring).expect_err("too few");
         assert!(
             refused.contains("is 63, 2 shards need at least 64") && refused.contains("LimitNOFILE"),
             "{refused}"

@@ -37,7 +37,7 @@ pub(crate) fn serve(
     let Settings { engine, driver, .. } = settings;
     let described: Vec<Described> = engine.listeners.iter().map(Described::new).collect();
     let realms: Vec<String> = engine.realms.iter().map(|realm| realm.name.clone()).collect();
-    if let Err(message) = limits::check_open_files(driver.shards) {
+    if let Err(message) = limits::check_open_files(driver.shards, driver.driver) {
         return not_started(&StartError { message, uring: false });
     }
     let router = match wampline_driver::start(engine, driver) {

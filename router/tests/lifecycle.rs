@@ -79,7 +79,7 @@ fn limits_of_the_system_are_explained() {
         ("ulimit -n 8", "2 shards need at least 64", 1),
         ("ulimit -l 64", "`LimitMEMLOCK=8M` in a systemd unit", 2),
     ] {
-        let script = format!("{limit}; exec \"$0\" --shards 2 --listen 127.0.0.1:0");
+        let script = format!("{limit}; exec \"$0\" --driver uring --shards 2 --listen 127.0.0.1:0");
         let output =
             Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_wampline")]).output().unwrap();
         let ended = Ended::from(output);

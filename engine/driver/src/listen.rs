@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use wampline_shard::Peer;
@@ -27,6 +27,22 @@ const USER_TIMEOUT: Duration = Duration::from_secs(20);
 /// without bounding the window of a fast one, which a fixed SO_SNDBUF would.
 const NOT_SENT_MAX: u32 = 128 << 10;
 
+/// How long an address that is taken is waited for.
+const TAKEN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why an address could not be bound.
+struct Unbound {
+    why: StartError,
+    /// Somebody has it, which may pass.
+    is_taken: bool,
+}
+
+impl From<StartError> for Unbound {
+    fn from(why: StartError) -> Unbound {
+        Unbound { why, is_taken: false }
+    }
+}
+
 /// A socket that listens, and the file that goes with it.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -37,13 +53,24 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Binds and listens.
+    /// Binds and listens. An address that is taken is tried again for a moment: when a process with an io_uring is killed, the
+    /// kernel closes its sockets some time after it has gone, and whoever starts it again must not fail for that.
     pub(crate) fn bind(endpoint: &Endpoint) -> Result<Listener, StartError> {
-        match endpoint {
-            Endpoint::Tcp(address) => {
-                Listener::bind_tcp(*address).map_err(|error| explain_tcp(*address, &error))
+        let until = Instant::now() + TAKEN_PATIENCE;
+        loop {
+            let bound = match endpoint {
+                Endpoint::Tcp(address) => Listener::bind_tcp(*address).map_err(|error| {
+                    let is_taken = error.kind() == io::ErrorKind::AddrInUse;
+                    Unbound { why: explain_tcp(*address, &error), is_taken }
+                }),
+                Endpoint::Unix(path) => Listener::bind_unix(path),
+            };
+            match bound {
+                Err(Unbound { is_taken: true, .. }) if Instant::now() < until => {
+                    std::thread::sleep(TAKEN_PATIENCE / 20);
+                }
+                bound => return bound.map_err(|unbound| unbound.why),
             }
-            Endpoint::Unix(path) => Listener::bind_unix(path),
         }
     }
 
@@ -81,8 +108,8 @@ impl Listener {
         Ok(Listener { socket, endpoint: Endpoint::Tcp(bound), _file: None })
     }
 
-    fn bind_unix(path: &Path) -> Result<Listener, StartError> {
-        let failed = |error: io::Error| explain_unix(path, &error);
+    fn bind_unix(path: &Path) -> Result<Listener, Unbound> {
+        let failed = |error: io::Error| Unbound::from(explain_unix(path, &error));
         let address = SockAddr::unix(path).map_err(failed)?;
         make_way(path, &address)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
@@ -125,11 +152,12 @@ impl Drop for SocketFile {
 }
 
 /// Removes a socket file that nobody listens on. A live one, or a file that is no socket, is an error.
-fn make_way(path: &Path, address: &SockAddr) -> Result<(), StartError> {
+fn make_way(path: &Path, address: &SockAddr) -> Result<(), Unbound> {
     let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
     let shown = path.display();
     if !metadata.file_type().is_socket() {
-        return Err(refuse(format!("cannot listen on unix:{shown}: the file exists and is not a socket")));
+        let message = format!("cannot listen on unix:{shown}: the file exists and is not a socket");
+        return Err(refuse(message).into());
     }
     let attempt = Socket::new(Domain::UNIX, Type::STREAM, None).and_then(|socket| {
         // A full backlog would block otherwise; it counts as live.
@@ -139,13 +167,17 @@ fn make_way(path: &Path, address: &SockAddr) -> Result<(), StartError> {
     match attempt {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             tracing::info!(path = %shown, "a stale socket file is replaced");
-            fs::remove_file(path).map_err(|error| explain_unix(path, &error))
+            fs::remove_file(path).map_err(|error| explain_unix(path, &error).into())
         }
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(explain_unix(path, &error)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(explain_unix(path, &error).into())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Ok(()) | Err(_) => Err(refuse(format!(
-            "cannot listen on unix:{shown}: another process is listening there; stop it or choose another path"
-        ))),
+        Ok(()) | Err(_) => {
+            let advice = "another process is listening there; stop it or choose another path";
+            let why = refuse(format!("cannot listen on unix:{shown}: {advice}"));
+            Err(Unbound { why, is_taken: true })
+        }
     }
 }
 
