@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use wampline_shard::{
-    Action, Batch, Config, ConnKey, Lanes, Limits, Listener, ListenerId, Now, Peer, Realm, RequestIds, Shard,
-    ShardId, Shared, UriRules,
+    Action, Batch, Config, ConnKey, Lanes, Limits, Listener, ListenerId, Now, Peer, Realm, Shard, ShardId,
+    Shared,
 };
 use wampline_transports::server::{Options, Origins};
 use wampline_wire::Serializer;
@@ -71,8 +71,7 @@ impl Router {
         let ping_timeout = Duration::from_secs(10);
         let listener =
             Listener { transport, tls: None, ping_interval: None, ping_timeout, connections_max: None };
-        let (uri_rules, request_ids) = (UriRules::Loose, RequestIds::Lenient);
-        let realm = Realm { name: "realm1".into(), uri_rules, request_ids };
+        let realm = Realm::new("realm1");
         let config = Config {
             listeners: vec![listener],
             realms: vec![realm],

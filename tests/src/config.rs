@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wampline_shard::{Config, Limits, Listener, Realm, RequestIds, UriRules};
+use wampline_shard::{Config, Limits, Listener, Realm};
 use wampline_transports::server::{Options, Origins};
 use wampline_wire::Serializer;
 
@@ -19,11 +19,6 @@ pub fn config() -> Config {
         echo: false,
         message_bytes_max: wampline_transports::MESSAGE_BYTES_MAX,
     };
-    let realm = |name: &str| Realm {
-        name: name.into(),
-        uri_rules: UriRules::Loose,
-        request_ids: RequestIds::Lenient,
-    };
     Config {
         listeners: vec![Listener {
             transport: Arc::new(transport),
@@ -32,7 +27,7 @@ pub fn config() -> Config {
             ping_timeout: Duration::from_secs(10),
             connections_max: None,
         }],
-        realms: vec![realm("realm1"), realm("realm2")],
+        realms: vec![Realm::new("realm1"), Realm::new("realm2")],
         limits: Limits::default(),
         agent: "Wampline-test".into(),
     }

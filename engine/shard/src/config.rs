@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wampline_routing::RequestIds;
 use wampline_routing::uri::UriRules;
+use wampline_routing::{Disclosure, RequestIds, TrustLevels};
 
 /// The whole configuration of the engine.
 #[derive(Clone, Debug)]
@@ -43,6 +43,36 @@ pub struct Realm {
     pub uri_rules: UriRules,
     /// How request ids are checked.
     pub request_ids: RequestIds,
+    /// Whether what a client uses must have been announced by it.
+    pub features: FeatureRules,
+    /// Whether publishers and callers are disclosed.
+    pub disclosure: Arc<Disclosure>,
+    /// How far publishers and callers are trusted.
+    pub trust_levels: Arc<TrustLevels>,
+}
+
+/// Whether a client may use what it has not announced in HELLO.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FeatureRules {
+    /// It may, where that harms nobody: many clients do.
+    #[default]
+    Lenient,
+    /// It is a protocol violation where the specification says so.
+    Strict,
+}
+
+impl Realm {
+    /// A realm with the defaults.
+    pub fn new(name: &str) -> Realm {
+        Realm {
+            name: name.into(),
+            uri_rules: UriRules::default(),
+            request_ids: RequestIds::default(),
+            features: FeatureRules::default(),
+            disclosure: Arc::default(),
+            trust_levels: Arc::default(),
+        }
+    }
 }
 
 /// Everything that is bounded, with its default.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use wampline_routing::uri::MatchPolicy;
-use wampline_routing::{Answer, CallRef, Delta, DeltaNumber, RealmId, SessionRef};
-use wampline_wire::{PayloadBuf, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
+use wampline_routing::{Answer, CallRef, Delta, DeltaNumber, Publication, RealmId, SessionRef};
+use wampline_wire::{PayloadBuf, RegistrationId, RequestId, SessionId, SubscriptionId};
 
 /// What a lane counts for a frame beside its payload, in octets.
 const FRAME_BYTES: usize = 128;
@@ -60,15 +60,6 @@ pub(crate) enum HomeRequest {
     },
 }
 
-/// A publication that other shards deliver too; one block for all of them.
-#[derive(Debug)]
-pub(crate) struct Publication {
-    pub(crate) realm: RealmId,
-    pub(crate) id: PublicationId,
-    pub(crate) topic: Box<str>,
-    pub(crate) payload: PayloadBuf,
-}
-
 /// Subscriptions that a publication matches, and whether their events name the topic (pattern-based ones do).
 pub(crate) type Subscriptions = SmallVec<[(SubscriptionId, bool); 2]>;
 
@@ -106,7 +97,7 @@ impl Frame {
     fn octets(&self) -> usize {
         FRAME_BYTES
             + match self {
-                Frame::Publication { publication, .. } => publication.payload.len() + publication.topic.len(),
+                Frame::Publication { publication, .. } => publication.octets(),
                 Frame::Invoke(invoke) => invoke.payload.len(),
                 Frame::Reply(reply) => reply.payload.len(),
                 Frame::Changes { changes, .. } => changes.len() * FRAME_BYTES,

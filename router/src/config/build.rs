@@ -192,11 +192,7 @@ fn terminate_tls(raw: raw::Tls, folder: &Path, found: &mut Diagnostics) -> Optio
 
 fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec<shard::Realm> {
     let Some(raw) = raw else {
-        return vec![shard::Realm {
-            name: REALM_DEFAULT.into(),
-            uri_rules: shard::UriRules::default(),
-            request_ids: shard::RequestIds::default(),
-        }];
+        return vec![shard::Realm::new(REALM_DEFAULT)];
     };
     if raw.get_ref().is_empty() {
         found.add(Some(raw.span()), "the list is empty, expected at least one realm (or no such key)");
@@ -212,7 +208,7 @@ fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec
         } else if !names.insert(name.clone()) {
             found.add(place, format!("the realm {name:?} is there already, expected another name"));
         }
-        realms.push(shard::Realm { name, uri_rules, request_ids });
+        realms.push(shard::Realm { uri_rules, request_ids, ..shard::Realm::new(&name) });
     }
     realms
 }

@@ -1,0 +1,158 @@
+//! PUBLISH: what may be published and on what terms, matched here, delivered here, and handed to every shard that has members
+//! of what it matches.
+//!
+//! An ordinary publication (no option but `acknowledge` and `exclude_me`, in a realm without rules for it) has no [`Terms`];
+//! then none of what they bring is looked at.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use wampline_routing::feature::{ClientFeature, ClientRole};
+use wampline_routing::uri::{MatchPolicy, is_reserved};
+use wampline_routing::{OptionError, Publication, PublishOptions, RealmId, ShardSet, Terms, error_uri};
+use wampline_wire::{Dict, ID_MAX, Message, Payload, PublicationId, RequestId, RequestType, SubscriptionId};
+
+use crate::config::FeatureRules;
+use crate::counters::add;
+use crate::event::{EVENT_BYTES, Event};
+use crate::frame::{Frame, Subscriptions};
+use crate::shard::Shard;
+
+/// The subscriptions that a publication matches, whether their events name the topic, and the shards that have members.
+type Matches = SmallVec<[(SubscriptionId, bool, ShardSet); 2]>;
+
+/// Why a publication is refused.
+enum Refused {
+    /// ERROR if it was to be acknowledged; else it is dropped.
+    Error(&'static str, String),
+    /// The session has broken the protocol.
+    Violation(&'static str),
+}
+
+impl Shard {
+    /// PUBLISH.
+    pub(crate) fn publish(
+        &mut self,
+        slot: u32,
+        session: u32,
+        request: RequestId,
+        options: Dict<'_>,
+        topic: &str,
+        payload: Payload<'_>,
+    ) {
+        let (mut options, read) = PublishOptions::read(&options);
+        if let Err(refused) = self.set_terms(session, topic, &mut options, read) {
+            return self.refuse_publication(slot, request, options.acknowledge, refused);
+        }
+        let realm = self.sessions[session].realm;
+        let terms = options.terms.map(|terms| Arc::new(*terms));
+        let excluded = options.excludes_publisher.then_some(session);
+        let id = self.spread(slot, realm, topic, payload, terms, excluded);
+        if options.acknowledge && self.connections[slot].session == Some(session) {
+            let _ = self.post(slot, &Message::Published { request, publication: id }, EVENT_BYTES);
+        }
+    }
+
+    /// Delivers a publication on this shard and hands it to the others that have members of what it matches. `slot` is the
+    /// connection whose message caused it, `excluded` the session on this shard that does not receive it.
+    pub(crate) fn spread(
+        &mut self,
+        slot: u32,
+        realm: RealmId,
+        topic: &str,
+        payload: Payload<'_>,
+        terms: Option<Arc<Terms>>,
+        excluded: Option<u32>,
+    ) -> PublicationId {
+        let id =
+            PublicationId::new(self.random.u64(1..=ID_MAX)).expect("invariant: drawn from the range of ids");
+        add(&self.counters().publications, 1);
+        let mut matches = Matches::new();
+        self.realms[realm.index()].replica.for_each_topic(topic, |policy, found| {
+            matches.push((found.subscription, policy != MatchPolicy::Exact, found.shards));
+        });
+        let event = Event::new(realm, id, topic, payload, terms, excluded);
+        let mut elsewhere = ShardSet::default();
+        for &(subscription, names_topic, shards) in &matches {
+            if shards.contains(self.id) {
+                self.deliver(&event, subscription, names_topic);
+            }
+            shards.without(self.id).for_each(|shard| elsewhere.insert(shard));
+        }
+        if !elsewhere.is_empty() {
+            self.publish_elsewhere(slot, &event, &matches, elsewhere);
+        }
+        id
+    }
+
+    /// A publication from another shard.
+    pub(crate) fn publication(&mut self, publication: &Publication, subscriptions: &Subscriptions) {
+        let event = Event::of(publication);
+        for &(subscription, names_topic) in subscriptions {
+            self.deliver(&event, subscription, names_topic);
+        }
+    }
+
+    /// Checks what is published, and adds to its terms what the realm's rules say.
+    fn set_terms(
+        &self,
+        session: u32,
+        topic: &str,
+        options: &mut PublishOptions,
+        read: Result<(), OptionError>,
+    ) -> Result<(), Refused> {
+        let entry = &self.sessions[session];
+        let realm = &self.shared.config.realms[entry.realm.index()];
+        let invalid = |text: String| Refused::Error(error_uri::INVALID_URI, text);
+        realm.uri_rules.check(topic).map_err(|error| invalid(error.to_string()))?;
+        if is_reserved(topic) {
+            return Err(invalid("topics that begin with wamp. are the router's own".into()));
+        }
+        read.map_err(|error| Refused::Error(error_uri::INVALID_ARGUMENT, error.to_string()))?;
+        if realm.features == FeatureRules::Strict
+            && options.terms.as_ref().is_some_and(|terms| terms.attributes.is_passthru())
+            && !entry.features.has(ClientRole::Publisher, ClientFeature::PayloadPassthruMode)
+        {
+            return Err(Refused::Violation("PUBLISH in payload passthru mode, which was not announced"));
+        }
+        let disclosed = realm.disclosure.publisher(topic).decide(options.disclose_me).map_err(|_| {
+            let text = "publishers to this topic are not disclosed".into();
+            Refused::Error(error_uri::OPTION_DISALLOWED_DISCLOSE_ME, text)
+        })?;
+        if disclosed {
+            options.terms_mut().publisher = Some(entry.identity.clone());
+        }
+        if let Some(level) = realm.trust_levels.publisher(topic, &entry.identity.authrole) {
+            options.terms_mut().trustlevel = Some(level);
+        }
+        Ok(())
+    }
+
+    fn refuse_publication(&mut self, slot: u32, request: RequestId, acknowledge: bool, refused: Refused) {
+        match refused {
+            Refused::Violation(text) => self.violation(slot, text),
+            Refused::Error(error, text) if acknowledge => {
+                self.error(slot, RequestType::Publish, request, error, &text);
+            }
+            Refused::Error(error, text) => {
+                tracing::debug!(peer = %self.connections[slot].peer, error, text, "publication dropped");
+                add(&self.counters().publications_dropped, 1);
+            }
+        }
+    }
+
+    fn publish_elsewhere(&mut self, slot: u32, event: &Event<'_>, matches: &Matches, elsewhere: ShardSet) {
+        let publication = Arc::new(event.to_publication());
+        for shard in elsewhere {
+            let here = |(subscription, names_topic, shards): &(SubscriptionId, bool, ShardSet)| {
+                shards.contains(shard).then_some((*subscription, *names_topic))
+            };
+            let subscriptions = matches.iter().filter_map(here).collect();
+            self.send(
+                shard,
+                Frame::Publication { publication: publication.clone(), subscriptions },
+                Some(slot),
+            );
+        }
+    }
+}
