@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use wampline_routing::feature::{ClientFeature, ClientRole};
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{Member, RealmId, Refusal, error_uri};
 use wampline_wire::{Dict, Message, Payload, PayloadBuf, RequestId, RequestType, SubscriptionId, Value};
@@ -10,7 +11,7 @@ use wampline_wire::{Dict, Message, Payload, PayloadBuf, RequestId, RequestType, 
 use crate::connection::Parked;
 use crate::event::EVENT_BYTES;
 use crate::frame::HomeRequest;
-use crate::session::SessionState;
+use crate::session::{SessionState, Subscribing};
 use crate::shard::Shard;
 
 impl Shard {
@@ -27,14 +28,32 @@ impl Shard {
         let checked = match_policy(&options).and_then(|policy| {
             rules.check_pattern(topic, policy).map(|()| policy).map_err(|error| error.to_string())
         });
-        match checked {
-            Ok(policy) => {
-                self.sessions[session].requests.begin(RequestType::Subscribe, request);
-                let request = HomeRequest::Subscribe { request, policy, topic: topic.into() };
-                self.ask_home(session, request, Some(slot));
+        let policy = match checked {
+            Ok(policy) => policy,
+            Err(text) => {
+                return self.error(slot, RequestType::Subscribe, request, error_uri::INVALID_URI, &text);
             }
-            Err(text) => self.error(slot, RequestType::Subscribe, request, error_uri::INVALID_URI, &text),
+        };
+        let (mut get_retained, mut nkey) = (false, None);
+        if !options.is_empty() {
+            get_retained = options.get("get_retained").and_then(|value| value.as_bool()) == Some(true);
+            nkey = options.get("nkey");
         }
+        let nkey: Option<Box<str>> = match &nkey {
+            None => None,
+            Some(Value::Str(nkey)) => Some(nkey.as_ref().into()),
+            Some(_) => {
+                let (error, text) = (error_uri::INVALID_ARGUMENT, "the option nkey must be a string");
+                return self.error(slot, RequestType::Subscribe, request, error, text);
+            }
+        };
+        let entry = &mut self.sessions[session];
+        entry.requests.begin(RequestType::Subscribe, request);
+        if get_retained || nkey.is_some() {
+            entry.subscribing.push(Subscribing { request, get_retained, is_node: nkey.is_some() });
+        }
+        let request = HomeRequest::Subscribe { request, policy, topic: topic.into(), nkey };
+        self.ask_home(session, request, Some(slot));
     }
 
     /// UNSUBSCRIBE.
@@ -60,13 +79,53 @@ impl Shard {
             // It has left meanwhile; the directory releases the subscription with all others.
             return;
         };
+        let entry = &mut self.sessions[session];
+        let asked = entry.subscribing.iter().position(|asked| asked.request == request);
+        let asked = asked.map(|position| entry.subscribing.swap_remove(position));
         match result {
             Ok(subscription) => {
-                self.add_member(session, slot, subscription);
-                let _ = self.post(slot, &Message::Subscribed { request, subscription }, EVENT_BYTES);
+                if asked.is_some_and(|asked| asked.is_node) {
+                    entry.nodes.insert(subscription);
+                } else {
+                    entry.nodes.remove(&subscription);
+                }
+                let queued = self.post(slot, &Message::Subscribed { request, subscription }, EVENT_BYTES);
+                if queued.is_ok() {
+                    self.add_member(session, slot, subscription);
+                    if asked.is_some_and(|asked| asked.get_retained) {
+                        self.begin_holding(session, slot, subscription);
+                    }
+                }
             }
             Err(refusal) => self.refuse(slot, RequestType::Subscribe, request, refusal),
         }
+    }
+
+    /// The directory has taken a subscription from a session: the membership ends. Only clients that announced the feature are
+    /// told, others would not understand it.
+    pub(crate) fn revoked(&mut self, session: u32, subscription: SubscriptionId, reason: Option<&str>) {
+        self.end_membership(session, subscription);
+        let entry = &self.sessions[session];
+        let Some(slot) = entry.connection else { return };
+        let is_told = entry.features.has(ClientRole::Subscriber, ClientFeature::SubscriptionRevocation);
+        if !is_told || entry.state != SessionState::Open {
+            return;
+        }
+        let subscription = ("subscription", Value::Uint(subscription.get()));
+        let reason = reason.map(|reason| ("reason", Value::Str(Cow::Borrowed(reason))));
+        let details: Vec<_> = [Some(subscription), reason].into_iter().flatten().collect();
+        let message = Message::Unsubscribed { request: None, details: Some(Dict::pairs(&details)) };
+        let _ = self.post(slot, &message, EVENT_BYTES);
+    }
+
+    fn end_membership(&mut self, session: u32, subscription: SubscriptionId) {
+        let entry = &mut self.sessions[session];
+        let realm = entry.realm;
+        entry.nodes.remove(&subscription);
+        if let Some(position) = entry.subscriptions.remove(&subscription) {
+            self.remove_member(realm, subscription, position);
+        }
+        self.forget_held(session, subscription);
     }
 
     /// The directory's answer to UNSUBSCRIBE: the membership ends when UNSUBSCRIBED is queued.
@@ -79,11 +138,7 @@ impl Shard {
         let Some(slot) = self.answered(session, RequestType::Unsubscribe, request) else { return };
         match result {
             Ok(subscription) => {
-                let entry = &mut self.sessions[session];
-                let realm = entry.realm;
-                if let Some(position) = entry.subscriptions.remove(&subscription) {
-                    self.remove_member(realm, subscription, position);
-                }
+                self.end_membership(session, subscription);
                 let message = Message::Unsubscribed { request: Some(request), details: None };
                 let _ = self.post(slot, &message, EVENT_BYTES);
             }
@@ -162,6 +217,7 @@ impl Shard {
         is_open.then_some(slot)
     }
 
+    /// Begins a membership, if it is not there.
     fn add_member(&mut self, session: u32, slot: u32, subscription: SubscriptionId) {
         let form = self.connections[slot].form.0;
         let entry = &mut self.sessions[session];

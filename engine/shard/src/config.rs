@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wampline_routing::uri::UriRules;
-use wampline_routing::{Disclosure, RequestIds, TrustLevels};
+use wampline_routing::{Disclosure, RequestIds, RetainedLimits, TrustLevels};
 
 /// The whole configuration of the engine.
 #[derive(Clone, Debug)]
@@ -49,6 +49,8 @@ pub struct Realm {
     pub disclosure: Arc<Disclosure>,
     /// How far publishers and callers are trusted.
     pub trust_levels: Arc<TrustLevels>,
+    /// What is retained at most.
+    pub retained: RetainedLimits,
 }
 
 /// Whether a client may use what it has not announced in HELLO.
@@ -71,6 +73,7 @@ impl Realm {
             features: FeatureRules::default(),
             disclosure: Arc::default(),
             trust_levels: Arc::default(),
+            retained: RetainedLimits::default(),
         }
     }
 }

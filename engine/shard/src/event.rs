@@ -5,11 +5,13 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use wampline_routing::{Publication, RealmId, Terms};
-use wampline_wire::{Dict, Message, Payload, PayloadBuf, PublicationId, Serializer, SubscriptionId, Value};
+use wampline_routing::{Publication, RealmId, ShardBy, Terms};
+use wampline_wire::{
+    Dict, EncodeError, Message, Payload, PayloadBuf, PublicationId, Serializer, SubscriptionId, Value,
+};
 
 use crate::action::Cut;
-use crate::arena::{Arena, FORMS, Form, Frame as EventFrame};
+use crate::arena::{FORMS, Form, Frame as EventFrame};
 use crate::connection::Parked;
 use crate::counters::add;
 use crate::session::Session;
@@ -24,8 +26,8 @@ pub(crate) struct Event<'a> {
     id: PublicationId,
     topic: &'a str,
     payload: Payload<'a>,
-    /// The payload in other serializers, made when the first recipient needs it; `None` inside where it cannot be expressed.
-    transcoded: [OnceCell<Option<PayloadBuf>>; Serializer::ALL.len()],
+    /// The payload in other serializers, made when the first recipient needs it.
+    transcoded: [OnceCell<Result<PayloadBuf, EncodeError>>; Serializer::ALL.len()],
     terms: Option<Arc<Terms>>,
     /// The session on this shard that does not receive it.
     excluded: Option<u32>,
@@ -46,18 +48,21 @@ impl Shard {
             }
             // A session that has left is taken out of its member lists in slices; its connection may be gone before.
             let Some(connection) = self.connections.get_mut(member.connection) else { continue };
-            if connection.receiver != Some(member.session) || connection.is_ending() {
+            let takes_events = connection.receiver == Some(member.session);
+            if connection.is_ending() || !takes_events && !self.sessions[member.session].is_holding(member) {
                 continue;
             }
-            if let Some(terms) = &event.terms
-                && !self.sessions[member.session].may_receive(terms)
+            if event.terms.is_some()
+                && !event.is_for(member.session, &self.sessions[member.session], subscription)
             {
                 continue;
             }
             let form = member.form as usize;
             let arena = &mut self.arenas[form];
-            let frame = frames[form]
-                .get_or_insert_with(|| event.encode(Form(member.form), subscription, names_topic, arena));
+            let frame = frames[form].get_or_insert_with(|| {
+                let form = Form(member.form);
+                arena.add(|out| event.write(form, subscription, names_topic, false, out)).ok()
+            });
             let Some(frame) = frame else {
                 inexpressible += 1;
                 continue;
@@ -67,6 +72,15 @@ impl Shard {
                 continue;
             }
             let length = (frame.end - frame.start) as usize;
+            if !takes_events {
+                match &mut self.sessions[member.session].holding {
+                    Some(holding) if holding.admits(length, limit) => {
+                        holding.add(subscription, arena.octets(frame));
+                    }
+                    _ => full.push(member.connection),
+                }
+                continue;
+            }
             if !connection.outbox.admits(length, limit) {
                 full.push(member.connection);
                 continue;
@@ -96,13 +110,6 @@ impl Shard {
     }
 }
 
-impl Session {
-    /// Whether the terms of a publication let this session receive it.
-    fn may_receive(&self, terms: &Terms) -> bool {
-        terms.admits(&self.identity, self.features)
-    }
-}
-
 impl<'a> Event<'a> {
     /// A publication that has just come from a client of this shard.
     pub(crate) fn new(
@@ -122,6 +129,29 @@ impl<'a> Event<'a> {
         Event::new(*realm, *id, topic, payload.as_payload(), terms.clone(), None)
     }
 
+    /// On what terms it is delivered.
+    pub(crate) fn terms(&self) -> Option<&Arc<Terms>> {
+        self.terms.as_ref()
+    }
+
+    /// Whether a member of a subscription receives it: not its publisher, one whom its terms admit and, if it goes to one
+    /// node of a ring, that node or a member that is none.
+    pub(crate) fn is_for(&self, session: u32, entry: &Session, subscription: SubscriptionId) -> bool {
+        if self.excluded == Some(session) {
+            return false;
+        }
+        let Some(terms) = &self.terms else { return true };
+        let is_picked = |by: &ShardBy| {
+            !entry.nodes.contains(&subscription) || by.picks.contains(&(subscription, entry.id()))
+        };
+        terms.shard_by.as_ref().is_none_or(is_picked) && terms.admits(&entry.identity, entry.features)
+    }
+
+    /// Octets of the EVENT, about.
+    pub(crate) fn estimate(&self, names_topic: bool) -> usize {
+        EVENT_BYTES + self.payload.len() + if names_topic { self.topic.len() } else { 0 }
+    }
+
     /// A copy for other shards.
     pub(crate) fn to_publication(&self) -> Publication {
         Publication {
@@ -133,14 +163,17 @@ impl<'a> Event<'a> {
         }
     }
 
-    fn encode(
+    /// Appends the EVENT as a frame of this form; gives the length of the message in it. On an error nothing is appended.
+    pub(crate) fn write(
         &self,
         form: Form,
         subscription: SubscriptionId,
         names_topic: bool,
-        arena: &mut Arena,
-    ) -> Option<EventFrame> {
-        let payload = self.payload_for(form.serializer())?;
+        is_retained: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, EncodeError> {
+        let serializer = form.serializer();
+        let payload = self.payload_for(serializer)?;
         let topic = [("topic", Value::Str(Cow::Borrowed(self.topic)))];
         let topic = if names_topic { &topic[..] } else { &[] };
         let mut pairs: SmallVec<[(&str, Value<'_>); 8]> = SmallVec::new();
@@ -149,25 +182,23 @@ impl<'a> Event<'a> {
             Some(terms) => {
                 pairs.extend(topic.iter().cloned());
                 terms.add_details(&mut pairs);
+                if is_retained {
+                    pairs.push(("retained", Value::Bool(true)));
+                }
                 Dict::pairs(&pairs)
             }
         };
         let message = Message::Event { subscription, publication: self.id, details, payload };
-        let estimate = EVENT_BYTES + payload.len() + if names_topic { self.topic.len() } else { 0 };
-        let serializer = form.serializer();
-        arena
-            .add(|out| form.framing().frame(serializer, out, estimate, |out| message.encode(serializer, out)))
-            .ok()
+        let estimate = self.estimate(names_topic);
+        form.framing().frame(serializer, out, estimate, |out| message.encode(serializer, out))
     }
 
-    fn payload_for(&self, serializer: Serializer) -> Option<Payload<'_>> {
+    fn payload_for(&self, serializer: Serializer) -> Result<Payload<'_>, EncodeError> {
         if self.payload.is_none() || self.payload.serializer() == serializer {
-            return Some(self.payload);
+            return Ok(self.payload);
         }
         let cached = &self.transcoded[serializer as usize];
-        cached
-            .get_or_init(|| self.payload.to_buf().transcode(serializer).ok())
-            .as_ref()
-            .map(PayloadBuf::as_payload)
+        let transcoded = cached.get_or_init(|| self.payload.to_buf().transcode(serializer));
+        transcoded.as_ref().map(PayloadBuf::as_payload).map_err(Clone::clone)
     }
 }

@@ -6,8 +6,11 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use wampline_routing::feature::ClientFeatures;
 use wampline_routing::uri::MatchPolicy;
-use wampline_routing::{Answer, CallRef, Delta, DeltaNumber, Publication, RealmId, SessionRef};
+use wampline_routing::{
+    Answer, CallRef, Delta, DeltaNumber, Identity, Publication, RealmId, SentTo, SessionRef, ShardId,
+};
 use wampline_wire::{PayloadBuf, RegistrationId, RequestId, SessionId, SubscriptionId};
 
 /// What a lane counts for a frame beside its payload, in octets.
@@ -26,6 +29,10 @@ pub(crate) enum Frame {
     Answer { to: SessionRef, answer: Answer },
     /// A publication, for the members of these subscriptions on the destination.
     Publication { publication: Arc<Publication>, subscriptions: Subscriptions },
+    /// To a realm's home: a publication to be kept there. Must be acknowledged if the publisher asked for that.
+    Keep(Box<Keep>),
+    /// From a home: the retained events that a subscription begins with. Must be released to it, unless it has ended.
+    Snapshot { to: SessionRef, snapshot: Box<Snapshot> },
     /// A call, for a callee on the destination. Must come back as a reply, a refusal, or not at all after `CallerGone`.
     Invoke(Box<Invoke>),
     /// From the callee's shard: the final answer of a call.
@@ -44,6 +51,15 @@ pub(crate) enum HomeRequest {
         request: RequestId,
         policy: MatchPolicy,
         topic: Box<str>,
+        nkey: Option<Box<str>>,
+    },
+    /// Retained events for a subscription that has just begun.
+    Retained {
+        subscription: SubscriptionId,
+        /// What the asking shard knows the question by.
+        question: u64,
+        identity: Arc<Identity>,
+        features: ClientFeatures,
     },
     Unsubscribe {
         request: RequestId,
@@ -62,6 +78,34 @@ pub(crate) enum HomeRequest {
 
 /// Subscriptions that a publication matches, and whether their events name the topic (pattern-based ones do).
 pub(crate) type Subscriptions = SmallVec<[(SubscriptionId, bool); 2]>;
+
+/// A publication that its realm's home keeps.
+#[derive(Debug)]
+pub(crate) struct Keep {
+    pub(crate) publication: Arc<Publication>,
+    /// Where it is sent as an event.
+    pub(crate) sent_to: SentTo,
+    /// Who waits for PUBLISHED.
+    pub(crate) acknowledge: Option<(SessionRef, RequestId)>,
+}
+
+/// The retained events of a subscription for one session, the oldest first.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) subscription: SubscriptionId,
+    pub(crate) question: u64,
+    /// Its events name the topic: it is pattern-based.
+    pub(crate) names_topic: bool,
+    pub(crate) events: Vec<SnapshotEvent>,
+}
+
+/// A retained event.
+#[derive(Debug)]
+pub(crate) struct SnapshotEvent {
+    pub(crate) publication: Arc<Publication>,
+    /// If it was also sent to this shard for this subscription: from which shard, and its number there.
+    pub(crate) live: Option<(ShardId, u64)>,
+}
 
 /// A call on its way to its callee.
 #[derive(Debug)]
@@ -98,6 +142,10 @@ impl Frame {
         FRAME_BYTES
             + match self {
                 Frame::Publication { publication, .. } => publication.octets(),
+                Frame::Keep(keep) => keep.publication.octets(),
+                Frame::Snapshot { snapshot, .. } => {
+                    snapshot.events.iter().map(|event| event.publication.octets()).sum()
+                }
                 Frame::Invoke(invoke) => invoke.payload.len(),
                 Frame::Reply(reply) => reply.payload.len(),
                 Frame::Changes { changes, .. } => changes.len() * FRAME_BYTES,

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wampline_routing::{Answer, Directory, DirectoryLimits, RealmId, SessionRef, ShardId, Visibility};
-use wampline_wire::SessionId;
+use wampline_routing::uri::MatchPolicy;
+use wampline_routing::{
+    Answer, Directory, DirectoryLimits, RealmId, RetainedLimits, SessionRef, ShardId, SubscribeRequest,
+    Visibility,
+};
+use wampline_wire::{SessionId, SubscriptionId};
 
 use crate::frame::{Frame, HomeRequest};
+use crate::keep::Kept;
 use crate::shard::{Shard, Shared};
 
 /// Subscriptions and registrations of departed sessions that are released in one turn.
@@ -18,7 +23,10 @@ const RELEASE_AT_ONCE: usize = 64;
 /// The directories of the realms whose home this shard is.
 #[derive(Debug)]
 pub(crate) struct Home {
-    visibility: Visibility,
+    pub(crate) visibility: Visibility,
+    /// What is kept of publications.
+    pub(crate) kept: Kept,
+    retained_limits: Box<[RetainedLimits]>,
     directories: BTreeMap<RealmId, Directory>,
     /// Realms with departed sessions that still own something.
     releasing: Vec<RealmId>,
@@ -35,6 +43,8 @@ impl Home {
         let own = realms.filter(|realm| shared.home(*realm) == id);
         Home {
             visibility: Visibility::new(id, shared.shards),
+            kept: Kept::default(),
+            retained_limits: shared.config.realms.iter().map(|realm| realm.retained).collect(),
             directories: own.map(|realm| (realm, Directory::new(realm, limits, hasher))).collect(),
             releasing: Vec::new(),
         }
@@ -54,7 +64,35 @@ impl Home {
         if self.visibility.is_waiting() {
             residue.push("answers that wait for a change to be visible".into());
         }
+        residue.extend(self.kept.residue());
         residue
+    }
+
+    /// What a realm retains at most.
+    pub(crate) fn retained_limits(&self, realm: RealmId) -> RetainedLimits {
+        self.retained_limits[realm.index()]
+    }
+
+    /// How a subscription matches, and its topic or pattern.
+    pub(crate) fn topic_of(
+        &self,
+        realm: RealmId,
+        subscription: SubscriptionId,
+    ) -> Option<(MatchPolicy, Arc<str>)> {
+        let (policy, topic) = self.directories.get(&realm)?.topic_of(subscription)?;
+        Some((policy, topic.clone()))
+    }
+
+    /// Takes a subscription from a session ("Subscription Revocation"). Gives whether it had it.
+    pub(crate) fn revoke(
+        &mut self,
+        realm: RealmId,
+        subscription: SubscriptionId,
+        session: SessionId,
+        reason: Option<&str>,
+    ) -> bool {
+        let Some(directory) = self.directories.get_mut(&realm) else { return false };
+        directory.revoke(subscription, session, reason, &mut self.visibility)
     }
 
     fn request(&mut self, realm: RealmId, session: SessionId, from: SessionRef, request: HomeRequest) {
@@ -69,8 +107,12 @@ impl Home {
                     self.releasing.push(realm);
                 }
             }
-            HomeRequest::Subscribe { request, policy, topic } => {
-                directory.subscribe(session, request, policy, &topic, out);
+            HomeRequest::Subscribe { request, policy, topic, nkey } => {
+                let asked = SubscribeRequest { request, policy, topic: &topic, nkey: nkey.as_deref() };
+                directory.subscribe(session, asked, out);
+            }
+            HomeRequest::Retained { subscription, question, identity, features } => {
+                self.ask_retained(realm, from, (subscription, question), (identity, features));
             }
             HomeRequest::Unsubscribe { request, subscription } => {
                 directory.unsubscribe(session, request, subscription, out);
@@ -110,8 +152,13 @@ impl Shard {
             }
             Frame::Answer { to, answer } => self.answer(to, answer),
             Frame::Publication { publication, subscriptions } => {
-                self.publication(&publication, &subscriptions)
+                self.publication(from, &publication, &subscriptions)
             }
+            Frame::Keep(keep) => {
+                let counters = &self.shared.counters[self.id.index()];
+                self.home.keep(self.now, from, *keep, counters);
+            }
+            Frame::Snapshot { to, snapshot } => self.retained(to, *snapshot),
             Frame::Invoke(invoke) => self.invoke_from_afar(*invoke),
             Frame::Reply(reply) => self.finish_call(reply.call, reply.outcome, reply.payload.as_payload()),
             Frame::CallerGone { call } => self.caller_gone(call),
@@ -131,7 +178,9 @@ impl Shard {
                 return;
             }
             for (to, answer) in answers {
-                if to.shard == self.id {
+                if let Answer::Retained(number) = answer {
+                    self.send_snapshot(to, number);
+                } else if to.shard == self.id {
                     self.answer(to, answer);
                 } else {
                     self.send(to.shard, Frame::Answer { to, answer }, None);
@@ -173,6 +222,10 @@ impl Shard {
             Answer::Unsubscribed(request, result) => self.unsubscribed(to.slot, request, result),
             Answer::Registered(request, result) => self.registered(to.slot, request, result),
             Answer::Unregistered(request, result) => self.unregistered(to.slot, request, result),
+            Answer::Published(request, publication) => self.published(to.slot, request, publication),
+            Answer::Revoked(subscription, reason) => self.revoked(to.slot, subscription, reason.as_deref()),
+            // The home shard answers these with a snapshot.
+            Answer::Retained(_) => {}
         }
     }
 }

@@ -13,9 +13,11 @@ mod deadline;
 mod dealer;
 mod event;
 mod frame;
+mod holding;
 mod home;
 mod input;
 mod join;
+mod keep;
 mod lane;
 mod leave;
 mod outbox;
@@ -31,7 +33,7 @@ pub use frame::Batch;
 pub use output::Output;
 pub use shard::{Shard, Shared};
 pub use wampline_routing::uri::UriRules;
-pub use wampline_routing::{RequestIds, ShardId};
+pub use wampline_routing::{RequestIds, RetainedLimits, ShardId};
 
 use std::net::SocketAddr;
 

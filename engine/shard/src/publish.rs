@@ -9,17 +9,34 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use wampline_routing::feature::{ClientFeature, ClientRole};
 use wampline_routing::uri::{MatchPolicy, is_reserved};
-use wampline_routing::{OptionError, Publication, PublishOptions, RealmId, ShardSet, Terms, error_uri};
+use wampline_routing::{
+    OptionError, Publication, PublishOptions, RealmId, SessionRef, ShardId, ShardSet, Terms, error_uri,
+};
 use wampline_wire::{Dict, ID_MAX, Message, Payload, PublicationId, RequestId, RequestType, SubscriptionId};
 
 use crate::config::FeatureRules;
 use crate::counters::add;
 use crate::event::{EVENT_BYTES, Event};
-use crate::frame::{Frame, Subscriptions};
+use crate::frame::{Frame, Keep, Subscriptions};
+use crate::session::SessionState;
 use crate::shard::Shard;
 
 /// The subscriptions that a publication matches, whether their events name the topic, and the shards that have members.
 type Matches = SmallVec<[(SubscriptionId, bool, ShardSet); 2]>;
+
+/// A publication that may be made.
+pub(crate) struct Accepted<'a> {
+    /// The connection whose message caused it, if one did.
+    pub(crate) from: Option<u32>,
+    pub(crate) realm: RealmId,
+    pub(crate) topic: &'a str,
+    pub(crate) payload: Payload<'a>,
+    pub(crate) terms: Option<Box<Terms>>,
+    /// The session on this shard that does not receive it.
+    pub(crate) excluded: Option<u32>,
+    /// Who waits for PUBLISHED.
+    pub(crate) acknowledge: Option<(SessionRef, RequestId)>,
+}
 
 /// Why a publication is refused.
 enum Refused {
@@ -44,26 +61,37 @@ impl Shard {
         if let Err(refused) = self.set_terms(session, topic, &mut options, read) {
             return self.refuse_publication(slot, request, options.acknowledge, refused);
         }
-        let realm = self.sessions[session].realm;
-        let terms = options.terms.map(|terms| Arc::new(*terms));
-        let excluded = options.excludes_publisher.then_some(session);
-        let id = self.spread(slot, realm, topic, payload, terms, excluded);
-        if options.acknowledge && self.connections[slot].session == Some(session) {
-            let _ = self.post(slot, &Message::Published { request, publication: id }, EVENT_BYTES);
+        let published = self.spread(Accepted {
+            from: Some(slot),
+            realm: self.sessions[session].realm,
+            topic,
+            payload,
+            terms: options.terms,
+            excluded: options.excludes_publisher.then_some(session),
+            acknowledge: options.acknowledge.then(|| (self.session_ref(session), request)),
+        });
+        if let Some(publication) = published
+            && options.acknowledge
+            && self.connections[slot].session == Some(session)
+        {
+            let _ = self.post(slot, &Message::Published { request, publication }, EVENT_BYTES);
         }
     }
 
-    /// Delivers a publication on this shard and hands it to the others that have members of what it matches. `slot` is the
-    /// connection whose message caused it, `excluded` the session on this shard that does not receive it.
-    pub(crate) fn spread(
-        &mut self,
-        slot: u32,
-        realm: RealmId,
-        topic: &str,
-        payload: Payload<'_>,
-        terms: Option<Arc<Terms>>,
-        excluded: Option<u32>,
-    ) -> PublicationId {
+    /// The home shard keeps a publication.
+    pub(crate) fn published(&mut self, session: u32, request: RequestId, publication: PublicationId) {
+        let entry = &self.sessions[session];
+        if let Some(slot) = entry.connection
+            && entry.state == SessionState::Open
+        {
+            let _ = self.post(slot, &Message::Published { request, publication }, EVENT_BYTES);
+        }
+    }
+
+    /// Delivers a publication on this shard and hands it to the others that have members of what it matches, and to the realm's
+    /// home if it is to be kept. Gives its id, unless the home shard will acknowledge it.
+    pub(crate) fn spread(&mut self, accepted: Accepted<'_>) -> Option<PublicationId> {
+        let Accepted { from, realm, topic, payload, mut terms, excluded, acknowledge } = accepted;
         let id =
             PublicationId::new(self.random.u64(1..=ID_MAX)).expect("invariant: drawn from the range of ids");
         add(&self.counters().publications, 1);
@@ -71,6 +99,12 @@ impl Shard {
         self.realms[realm.index()].replica.for_each_topic(topic, |policy, found| {
             matches.push((found.subscription, policy != MatchPolicy::Exact, found.shards));
         });
+        let mut is_kept = false;
+        if let Some(terms) = terms.as_deref_mut() {
+            self.complete_terms(realm, terms, &matches, excluded);
+            is_kept = terms.retain.is_some();
+        }
+        let terms = terms.map(|terms| Arc::new(*terms));
         let event = Event::new(realm, id, topic, payload, terms, excluded);
         let mut elsewhere = ShardSet::default();
         for &(subscription, names_topic, shards) in &matches {
@@ -79,15 +113,55 @@ impl Shard {
             }
             shards.without(self.id).for_each(|shard| elsewhere.insert(shard));
         }
-        if !elsewhere.is_empty() {
-            self.publish_elsewhere(slot, &event, &matches, elsewhere);
+        if elsewhere.is_empty() && !is_kept {
+            return Some(id);
         }
-        id
+        let publication = Arc::new(event.to_publication());
+        self.publish_elsewhere(from, &publication, &matches, elsewhere);
+        if !is_kept {
+            return Some(id);
+        }
+        let sent_to = matches.iter().map(|(subscription, _, shards)| (*subscription, *shards)).collect();
+        let keep = Keep { publication, sent_to, acknowledge };
+        self.send(self.shared.home(realm), Frame::Keep(Box::new(keep)), from);
+        None
+    }
+
+    /// Adds to the terms of a publication what follows from what it matches.
+    fn complete_terms(
+        &mut self,
+        realm: RealmId,
+        terms: &mut Terms,
+        matches: &Matches,
+        excluded: Option<u32>,
+    ) {
+        if let Some(retain) = &mut terms.retain {
+            self.retained_sent += 1;
+            retain.number = self.retained_sent;
+            // What is published here is delivered here at once.
+            self.retained_seen[self.id.index()] = self.retained_sent;
+            terms.excluded = excluded.map(|session| self.sessions[session].id());
+        }
+        if let Some(by) = &mut terms.shard_by {
+            for (subscription, ..) in matches {
+                let Some(ring) = self.realms[realm.index()].replica.ring(*subscription) else { continue };
+                self.visits += ring.len();
+                by.picks.extend(ring.pick(&by.rkey).map(|picked| (*subscription, picked)));
+            }
+        }
     }
 
     /// A publication from another shard.
-    pub(crate) fn publication(&mut self, publication: &Publication, subscriptions: &Subscriptions) {
+    pub(crate) fn publication(
+        &mut self,
+        from: ShardId,
+        publication: &Publication,
+        subscriptions: &Subscriptions,
+    ) {
         let event = Event::of(publication);
+        if let Some(retain) = event.terms().and_then(|terms| terms.retain) {
+            self.retained_seen[from.index()] = retain.number;
+        }
         for &(subscription, names_topic) in subscriptions {
             self.deliver(&event, subscription, names_topic);
         }
@@ -141,18 +215,19 @@ impl Shard {
         }
     }
 
-    fn publish_elsewhere(&mut self, slot: u32, event: &Event<'_>, matches: &Matches, elsewhere: ShardSet) {
-        let publication = Arc::new(event.to_publication());
+    fn publish_elsewhere(
+        &mut self,
+        from: Option<u32>,
+        publication: &Arc<Publication>,
+        matches: &Matches,
+        elsewhere: ShardSet,
+    ) {
         for shard in elsewhere {
             let here = |(subscription, names_topic, shards): &(SubscriptionId, bool, ShardSet)| {
                 shards.contains(shard).then_some((*subscription, *names_topic))
             };
             let subscriptions = matches.iter().filter_map(here).collect();
-            self.send(
-                shard,
-                Frame::Publication { publication: publication.clone(), subscriptions },
-                Some(slot),
-            );
+            self.send(shard, Frame::Publication { publication: publication.clone(), subscriptions }, from);
         }
     }
 }

@@ -9,12 +9,15 @@
 //! `Left` lasts until the home shard has released what the session owned; the slot is not used again before. What the
 //! session owned here (memberships) is taken back in slices meanwhile.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ahash::{AHashMap, AHashSet};
 use wampline_routing::feature::ClientFeatures;
-use wampline_routing::{Identity, Invocations, RealmId, RequestSequence};
+use wampline_routing::{Identity, Invocations, Member, RealmId, RequestSequence};
 use wampline_wire::{RegistrationId, RequestId, SessionId, SubscriptionId};
+
+use crate::holding::Holding;
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -28,10 +31,24 @@ pub(crate) struct Session {
     pub(crate) requests: RequestSequence,
     /// Memberships, with the position in the member list.
     pub(crate) subscriptions: AHashMap<SubscriptionId, u32>,
+    /// SUBSCRIBEs with options that matter when the answer comes.
+    pub(crate) subscribing: Vec<Subscribing>,
+    /// Its events, while it waits for retained ones.
+    pub(crate) holding: Option<Box<Holding>>,
+    /// The subscriptions in which it is a node of the ring.
+    pub(crate) nodes: BTreeSet<SubscriptionId>,
     pub(crate) registrations: AHashSet<RegistrationId>,
     /// Calls that wait for their answer, by CALL.Request, with their slot.
     pub(crate) calls: AHashMap<RequestId, u32>,
     pub(crate) invocations: Invocations,
+}
+
+/// A SUBSCRIBE that has no answer yet, and what it asked for beside the subscription.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subscribing {
+    pub(crate) request: RequestId,
+    pub(crate) get_retained: bool,
+    pub(crate) is_node: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,5 +66,12 @@ pub(crate) enum SessionState {
 impl Session {
     pub(crate) fn id(&self) -> SessionId {
         self.identity.session
+    }
+
+    /// Whether the events for this member wait.
+    pub(crate) fn is_holding(&self, member: &Member) -> bool {
+        self.holding.is_some()
+            && self.connection == Some(member.connection)
+            && self.state == SessionState::Open
     }
 }
