@@ -1,20 +1,21 @@
 //! The directory of a realm: the one writer of its sessions, subscriptions and registrations, on the home shard.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use ahash::{AHashMap, AHashSet, RandomState};
 use smallvec::SmallVec;
 use wampline_wire::{PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
 
 use crate::key::{RealmId, SessionRef, ShardId};
+use crate::options::{InvocationPolicy, RegisterOptions};
 use crate::pattern::{PatternError, PatternTable, UriHasher};
-use crate::replica::{Callee, Delta};
+use crate::registration::{Callee, RegistrationInfo};
+use crate::replica::Delta;
 use crate::uri::MatchPolicy;
 use crate::visibility::{DeltaNumber, Visibility};
-
-/// How many revoked subscriptions of one session are remembered for an UNSUBSCRIBE that crosses the revocation.
-const REVOKED_MAX: usize = 256;
 
 /// What a session may own. Bounds are inclusive.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +44,10 @@ pub enum Refusal {
     NoSuchSubscription,
     /// The session has no such registration.
     NoSuchRegistration,
-    /// The procedure is registered already.
+    /// The procedure is registered already, for one callee, or by this session.
     ProcedureAlreadyExists,
+    /// The procedure is registered for sharing with another policy.
+    DifferentInvocationPolicy,
     /// The session owns as many as it may.
     LimitExceeded,
     /// The pattern is one that matching cannot bear.
@@ -63,7 +66,7 @@ pub enum Answer {
     /// To UNSUBSCRIBE.
     Unsubscribed(RequestId, Result<SubscriptionId, Refusal>),
     /// To REGISTER.
-    Registered(RequestId, Result<RegistrationId, Refusal>),
+    Registered(RequestId, Result<Granted, Refusal>),
     /// To UNREGISTER.
     Unregistered(RequestId, Result<RegistrationId, Refusal>),
     /// To a PUBLISH whose publication is kept: it is.
@@ -73,6 +76,8 @@ pub enum Answer {
     Retained(u64),
     /// Unasked: a subscription has been revoked, perhaps for this reason.
     Revoked(SubscriptionId, Option<Arc<str>>),
+    /// To nothing that was asked: the session has lost a registration.
+    RegistrationRevoked(RegistrationId, &'static str),
 }
 
 /// A SUBSCRIBE.
@@ -86,6 +91,15 @@ pub struct SubscribeRequest<'a> {
     pub topic: &'a str,
     /// The node key, if the session is to be a node of the subscription's ring.
     pub nkey: Option<&'a str>,
+}
+
+/// A registration as its callee's shard needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// Which.
+    pub registration: RegistrationId,
+    /// How many invocations the callee takes at a time.
+    pub concurrency: Option<NonZeroU32>,
 }
 
 /// One realm's sessions, subscriptions and registrations. Ids of subscriptions and registrations count from 1
@@ -114,7 +128,9 @@ struct Session {
     subscriptions: AHashSet<SubscriptionId>,
     registrations: AHashSet<RegistrationId>,
     /// Subscriptions that were revoked and that an UNSUBSCRIBE on its way may still name, oldest first.
-    revoked: VecDeque<SubscriptionId>,
+    revoked_subscriptions: VecDeque<SubscriptionId>,
+    /// Registrations that it has lost and has not given up itself: an UNREGISTER that crosses the revocation succeeds.
+    revoked: VecDeque<RegistrationId>,
     /// The newest change that an answer to this session waits for: answers go out in the order of the requests.
     last_need: DeltaNumber,
 }
@@ -158,10 +174,13 @@ struct Presence {
 
 #[derive(Debug)]
 struct Registration {
-    policy: MatchPolicy,
-    procedure: Arc<str>,
-    callee: Callee,
+    info: Arc<RegistrationInfo>,
+    /// In the order of registration.
+    callees: Vec<Callee>,
 }
+
+/// How many lost registrations, and how many lost subscriptions, a session is known to have had.
+const REVOKED_MAX: usize = 1024;
 
 impl Directory {
     /// An empty realm.
@@ -194,6 +213,7 @@ impl Directory {
                 at,
                 subscriptions: AHashSet::with_hasher(self.hasher.clone()),
                 registrations: AHashSet::with_hasher(self.hasher.clone()),
+                revoked_subscriptions: VecDeque::new(),
                 revoked: VecDeque::new(),
                 last_need: 0,
             };
@@ -206,8 +226,7 @@ impl Directory {
     /// A session has left. What it owned is released by [`Directory::release`], in slices.
     pub fn leave(&mut self, id: SessionId, at: SessionRef, out: &mut Visibility) {
         if self.sessions.get(&id).is_some_and(|session| session.at == at) {
-            let session = self.sessions.remove(&id);
-            self.leaving.extend(session.map(|session| Leaving::new(id, session)));
+            self.leaving.extend(self.sessions.remove(&id).map(|session| Leaving::new(id, session)));
         } else {
             // It had been refused, and left before it heard of it.
             out.answer(0, at, Answer::Left);
@@ -226,7 +245,7 @@ impl Directory {
             while budget > 0
                 && let Some(registration) = session.registrations.next()
             {
-                self.remove_registration(registration, out);
+                self.remove_callee(registration, session.id, out);
                 budget -= 1;
             }
             if session.subscriptions.len() + session.registrations.len() > 0 {
@@ -288,7 +307,7 @@ impl Directory {
         };
         need = need.max(entry.set_node(self.realm, subscription, id, nkey, out));
         session.subscriptions.insert(subscription);
-        session.revoked.retain(|revoked| *revoked != subscription);
+        session.revoked_subscriptions.retain(|revoked| *revoked != subscription);
         session.answer(need, Answer::Subscribed(request, Ok(subscription)), out);
     }
 
@@ -331,9 +350,9 @@ impl Directory {
         if !session.subscriptions.remove(&subscription) {
             return false;
         }
-        session.revoked.push_back(subscription);
-        if session.revoked.len() > REVOKED_MAX {
-            session.revoked.pop_front();
+        session.revoked_subscriptions.push_back(subscription);
+        if session.revoked_subscriptions.len() > REVOKED_MAX {
+            session.revoked_subscriptions.pop_front();
         }
         session.answer(0, Answer::Revoked(subscription, reason.map(Into::into)), out);
         let shard = session.at.shard;
@@ -351,8 +370,8 @@ impl Directory {
     ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let was_member = session.subscriptions.remove(&subscription);
-        let revoked = session.revoked.iter().position(|revoked| *revoked == subscription);
-        let result = match revoked.and_then(|position| session.revoked.remove(position)) {
+        let revoked = session.revoked_subscriptions.iter().position(|revoked| *revoked == subscription);
+        let result = match revoked.and_then(|position| session.revoked_subscriptions.remove(position)) {
             // The session did not know yet that it had been revoked.
             Some(_) => Ok(subscription),
             None if was_member => Ok(subscription),
@@ -372,33 +391,115 @@ impl Directory {
         request: RequestId,
         policy: MatchPolicy,
         procedure: &str,
+        options: RegisterOptions,
         out: &mut Visibility,
     ) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let refusal = if self.procedures.get(policy, procedure).is_some() {
-            Some(Refusal::ProcedureAlreadyExists)
-        } else if session.registrations.len() >= self.limits.registrations_per_session_max {
-            Some(Refusal::LimitExceeded)
-        } else {
-            self.procedures.admits(policy, procedure).err().map(Refusal::Pattern)
-        };
-        if let Some(refusal) = refusal {
+        let Some(at) = self.sessions.get(&id).map(|session| session.at) else { return };
+        let known = self.procedures.get(policy, procedure).copied();
+        if let Some(refusal) = self.registration_refusal(id, known, policy, procedure, options) {
+            let session = self.sessions.get_mut(&id).expect("invariant: it has just been seen");
             session.answer(0, Answer::Registered(request, Err(refusal)), out);
             return;
         }
-        self.last_registration += 1;
-        let registration =
-            RegistrationId::new(self.last_registration).expect("invariant: fewer than 2^53 registrations");
-        let entry = Registration {
-            policy,
-            procedure: procedure.into(),
-            callee: Callee { session: id, at: session.at },
+        let shared = known.filter(|_| !options.force_reregister);
+        if let Some(lost) = known.filter(|_| options.force_reregister) {
+            self.revoke_registration(lost, "registered by another session", out);
+        }
+        let registration = shared.unwrap_or_else(|| self.add_registration(policy, procedure, options.invoke));
+        let entry =
+            self.registrations.get_mut(&registration).expect("invariant: procedures and registrations agree");
+        let callee = Callee {
+            session: id,
+            at,
+            disclose_caller: options.disclose_caller,
+            forward_timeout: options.forward_timeout,
+            load: (options.invoke == InvocationPolicy::LeastPending).then(Default::default),
         };
-        let need = out.change(entry.delta(self.realm, registration, true));
-        self.procedures.insert(policy, procedure, registration).expect("invariant: the pattern is admitted");
-        self.registrations.insert(registration, entry);
+        let need = out.change(entry.delta(self.realm, &callee, true));
+        entry.callees.push(callee);
+        let session = self.sessions.get_mut(&id).expect("invariant: it has just been seen");
         session.registrations.insert(registration);
-        session.answer(need, Answer::Registered(request, Ok(registration)), out);
+        let granted = Granted { registration, concurrency: options.concurrency };
+        session.answer(need, Answer::Registered(request, Ok(granted)), out);
+    }
+
+    fn registration_refusal(
+        &self,
+        id: SessionId,
+        known: Option<RegistrationId>,
+        policy: MatchPolicy,
+        procedure: &str,
+        options: RegisterOptions,
+    ) -> Option<Refusal> {
+        let session = self.sessions.get(&id)?;
+        let entry = known.and_then(|known| self.registrations.get(&known));
+        if let Some(entry) = entry.filter(|_| !options.force_reregister) {
+            let invoke = entry.info.invoke;
+            if invoke == InvocationPolicy::Single || entry.callees.iter().any(|callee| callee.session == id) {
+                return Some(Refusal::ProcedureAlreadyExists);
+            }
+            if invoke != options.invoke {
+                return Some(Refusal::DifferentInvocationPolicy);
+            }
+        }
+        if session.registrations.len() >= self.limits.registrations_per_session_max {
+            return Some(Refusal::LimitExceeded);
+        }
+        if known.is_some() {
+            return None;
+        }
+        self.procedures.admits(policy, procedure).err().map(Refusal::Pattern)
+    }
+
+    fn add_registration(
+        &mut self,
+        policy: MatchPolicy,
+        procedure: &str,
+        invoke: InvocationPolicy,
+    ) -> RegistrationId {
+        self.last_registration += 1;
+        let id =
+            RegistrationId::new(self.last_registration).expect("invariant: fewer than 2^53 registrations");
+        let procedure: Box<str> = procedure.into();
+        self.procedures.insert(policy, &procedure, id).expect("invariant: the pattern is admitted");
+        let info = RegistrationInfo { id, policy, procedure, invoke, turns: AtomicU64::new(0) };
+        self.registrations.insert(id, Registration { info: Arc::new(info), callees: Vec::new() });
+        id
+    }
+
+    /// Takes a registration away from all of its callees, and tells them ("Registration Revocation").
+    pub fn revoke_registration(
+        &mut self,
+        registration: RegistrationId,
+        reason: &'static str,
+        out: &mut Visibility,
+    ) {
+        let Some(entry) = self.registrations.get(&registration) else { return };
+        let callees: Vec<SessionId> = entry.callees.iter().map(|callee| callee.session).collect();
+        for callee in callees {
+            self.revoke_callee(registration, callee, reason, out);
+        }
+    }
+
+    /// Takes a registration away from one of its callees, and tells it. Returns whether it had it.
+    pub fn revoke_callee(
+        &mut self,
+        registration: RegistrationId,
+        callee: SessionId,
+        reason: &'static str,
+        out: &mut Visibility,
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(&callee) else { return false };
+        if !session.registrations.remove(&registration) {
+            return false;
+        }
+        if session.revoked.len() >= REVOKED_MAX {
+            session.revoked.pop_front();
+        }
+        session.revoked.push_back(registration);
+        session.answer(0, Answer::RegistrationRevoked(registration, reason), out);
+        self.remove_callee(registration, callee, out);
+        true
     }
 
     /// UNREGISTER.
@@ -410,14 +511,12 @@ impl Directory {
         out: &mut Visibility,
     ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let result = if session.registrations.remove(&registration) {
-            Ok(registration)
-        } else {
-            Err(Refusal::NoSuchRegistration)
-        };
+        let had = session.registrations.remove(&registration);
+        let had_lost = !had && session.forget_revoked(registration);
+        let result = if had || had_lost { Ok(registration) } else { Err(Refusal::NoSuchRegistration) };
         session.answer(0, Answer::Unregistered(request, result), out);
-        if result.is_ok() {
-            self.remove_registration(registration, out);
+        if had {
+            self.remove_callee(registration, id, out);
         }
     }
 
@@ -462,11 +561,16 @@ impl Directory {
         }
     }
 
-    fn remove_registration(&mut self, registration: RegistrationId, out: &mut Visibility) {
+    fn remove_callee(&mut self, registration: RegistrationId, callee: SessionId, out: &mut Visibility) {
         let entry =
-            self.registrations.remove(&registration).expect("invariant: a callee's registration exists");
-        self.procedures.remove(entry.policy, &entry.procedure);
-        out.change(entry.delta(self.realm, registration, false));
+            self.registrations.get_mut(&registration).expect("invariant: a callee's registration exists");
+        let position = entry.callees.iter().position(|known| known.session == callee);
+        let callee = entry.callees.remove(position.expect("invariant: a callee serves its registration"));
+        out.change(entry.delta(self.realm, &callee, false));
+        if entry.callees.is_empty() {
+            self.procedures.remove(entry.info.policy, &entry.info.procedure);
+            self.registrations.remove(&registration);
+        }
     }
 }
 
@@ -519,18 +623,16 @@ impl Session {
         self.last_need = self.last_need.max(need);
         out.answer(self.last_need, self.at, answer);
     }
+
+    fn forget_revoked(&mut self, registration: RegistrationId) -> bool {
+        let position = self.revoked.iter().position(|revoked| *revoked == registration);
+        position.is_some_and(|position| self.revoked.remove(position).is_some())
+    }
 }
 
 impl Registration {
-    fn delta(&self, realm: RealmId, registration: RegistrationId, present: bool) -> Delta {
-        Delta::Callee {
-            realm,
-            registration,
-            policy: self.policy,
-            procedure: self.procedure.clone(),
-            callee: self.callee,
-            present,
-        }
+    fn delta(&self, realm: RealmId, callee: &Callee, present: bool) -> Delta {
+        Delta::Callee { realm, registration: self.info.clone(), callee: callee.clone(), present }
     }
 }
 

@@ -52,22 +52,22 @@ pub const ROUTER_FEATURES: &[RouterFeature] = {
         row(Broker, &["subscriber_blackwhite_listing"], true),
         row(Broker, &["subscription_meta_api"], false),
         row(Broker, &["subscription_revocation"], true),
-        row(Dealer, &["call_canceling", "call_cancelling"], false),
-        row(Dealer, &["call_reroute"], false),
-        row(Dealer, &["call_timeout"], false),
+        row(Dealer, &["call_canceling", "call_cancelling"], true),
+        row(Dealer, &["call_reroute"], true),
+        row(Dealer, &["call_timeout"], true),
         row(Dealer, &["call_trustlevels"], false),
-        row(Dealer, &["caller_identification"], false),
+        row(Dealer, &["caller_identification"], true),
         row(Dealer, &["pattern_based_registration"], true),
-        row(Dealer, &["payload_passthru_mode"], false),
+        row(Dealer, &["payload_passthru_mode"], true),
         row(Dealer, &["payload_transparency"], false),
-        row(Dealer, &["progressive_call_invocations"], false),
-        row(Dealer, &["progressive_call_results"], false),
+        row(Dealer, &["progressive_call_invocations"], true),
+        row(Dealer, &["progressive_call_results"], true),
         RouterFeature { beside_features: true, ..row(Dealer, &["reflection"], false) },
         row(Dealer, &["registration_meta_api"], false),
-        row(Dealer, &["registration_revocation"], false),
+        row(Dealer, &["registration_revocation"], true),
         row(Dealer, &["session_meta_api"], false),
         row(Dealer, &["sharded_registration"], false),
-        row(Dealer, &["shared_registration"], false),
+        row(Dealer, &["shared_registration"], true),
         row(Dealer, &["testament_meta_api"], false),
     ]
 };
@@ -75,6 +75,14 @@ pub const ROUTER_FEATURES: &[RouterFeature] = {
 /// `WELCOME.Details.roles`: both roles, each with its `features`, a dict of `true` for every feature that works.
 pub fn welcome_roles() -> Dict<'static> {
     Dict::pairs(&WELCOME_ROLES)
+}
+
+/// The same without any feature, for a peer whose transport cannot take the list.
+pub fn bare_welcome_roles() -> Dict<'static> {
+    const NONE: &[(&str, Value<'static>)] = &[("features", Value::Dict(Dict::EMPTY))];
+    const ROLES: &[(&str, Value<'static>)] =
+        &[("broker", Value::Dict(Dict::pairs(NONE))), ("dealer", Value::Dict(Dict::pairs(NONE)))];
+    Dict::pairs(ROLES)
 }
 
 /// A role that a client can announce.

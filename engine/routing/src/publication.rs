@@ -82,7 +82,7 @@ pub struct PublishOptions {
 /// An option whose type is not what it must be. Options that say who receives the publication, or for how long it is
 /// kept, cannot be ignored; all others count as absent then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OptionError {
+pub enum PublishOptionError {
     /// A black- or whitelist.
     Audience(AudienceError),
     /// `rkey` is not a string.
@@ -94,7 +94,7 @@ pub enum OptionError {
 impl PublishOptions {
     /// Reads the options, in one pass. What was wrong comes beside them, because it depends on `acknowledge` whether
     /// anybody is told.
-    pub fn read(options: &Dict<'_>) -> (PublishOptions, Result<(), OptionError>) {
+    pub fn read(options: &Dict<'_>) -> (PublishOptions, Result<(), PublishOptionError>) {
         let mut read = PublishOptions { excludes_publisher: true, ..PublishOptions::default() };
         let mut result = Ok(());
         if options.is_empty() {
@@ -111,18 +111,18 @@ impl PublishOptions {
                 _ if matches!(value, Value::Null) => {}
                 "retain_ttl" => match value.as_u64() {
                     Some(seconds) => ttl = Some(Duration::from_secs(seconds)),
-                    None => result = Err(OptionError::TimeToLive),
+                    None => result = Err(PublishOptionError::TimeToLive),
                 },
                 "rkey" => match value.as_str() {
                     Some(rkey) => {
                         let picks = SmallVec::new();
                         read.terms_mut().shard_by = Some(ShardBy { rkey: rkey.into(), picks });
                     }
-                    None => result = Err(OptionError::ResourceKey),
+                    None => result = Err(PublishOptionError::ResourceKey),
                 },
                 key if Audience::is_option(key) => {
                     if let Err(error) = read.terms_mut().audience.read(key, &value) {
-                        result = Err(OptionError::Audience(error));
+                        result = Err(PublishOptionError::Audience(error));
                     }
                 }
                 key => has_attributes |= is_attribute(key),
@@ -197,17 +197,19 @@ impl Publication {
     }
 }
 
-impl fmt::Display for OptionError {
+impl fmt::Display for PublishOptionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            OptionError::Audience(error) => error.fmt(f),
-            OptionError::ResourceKey => f.write_str("the option rkey must be a string"),
-            OptionError::TimeToLive => f.write_str("the option retain_ttl must be a whole number of seconds"),
+            PublishOptionError::Audience(error) => error.fmt(f),
+            PublishOptionError::ResourceKey => f.write_str("the option rkey must be a string"),
+            PublishOptionError::TimeToLive => {
+                f.write_str("the option retain_ttl must be a whole number of seconds")
+            }
         }
     }
 }
 
-impl std::error::Error for OptionError {}
+impl std::error::Error for PublishOptionError {}
 
 #[cfg(test)]
 mod tests {
@@ -216,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    fn read(pairs: &[(&str, Value<'_>)]) -> (PublishOptions, Result<(), OptionError>) {
+    fn read(pairs: &[(&str, Value<'_>)]) -> (PublishOptions, Result<(), PublishOptionError>) {
         PublishOptions::read(&Dict::pairs(pairs))
     }
 
@@ -242,8 +244,8 @@ mod tests {
         let (options, result) = read(&[("exclude", no.clone()), ("acknowledge", Value::Bool(true))]);
         assert!(options.acknowledge);
         assert_eq!(result.unwrap_err().to_string(), "the option exclude must be a list of session ids");
-        assert_eq!(read(&[("rkey", Value::Uint(1))]).1, Err(OptionError::ResourceKey));
-        assert_eq!(read(&[("retain_ttl", Value::Float(0.5))]).1, Err(OptionError::TimeToLive));
+        assert_eq!(read(&[("rkey", Value::Uint(1))]).1, Err(PublishOptionError::ResourceKey));
+        assert_eq!(read(&[("retain_ttl", Value::Float(0.5))]).1, Err(PublishOptionError::TimeToLive));
         // These do not say who receives it.
         let (options, result) = read(&[("retain", Value::Uint(1)), ("disclose_me", no)]);
         assert!(result.is_ok() && !options.disclose_me && options.terms.is_none());

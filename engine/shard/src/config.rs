@@ -51,6 +51,10 @@ pub struct Realm {
     pub trust_levels: Arc<TrustLevels>,
     /// What is retained at most.
     pub retained: RetainedLimits,
+    /// How long a call without a `timeout` of its own may take; `None` for any time.
+    pub call_timeout: Option<Duration>,
+    /// How long any call may take, whatever it asks for; `None` for any time.
+    pub call_timeout_max: Option<Duration>,
 }
 
 /// Whether a client may use what it has not announced in HELLO.
@@ -61,21 +65,6 @@ pub enum FeatureRules {
     Lenient,
     /// It is a protocol violation where the specification says so.
     Strict,
-}
-
-impl Realm {
-    /// A realm with the defaults.
-    pub fn new(name: &str) -> Realm {
-        Realm {
-            name: name.into(),
-            uri_rules: UriRules::default(),
-            request_ids: RequestIds::default(),
-            features: FeatureRules::default(),
-            disclosure: Arc::default(),
-            trust_levels: Arc::default(),
-            retained: RetainedLimits::default(),
-        }
-    }
 }
 
 /// Everything that is bounded, with its default.
@@ -102,6 +91,31 @@ pub struct Limits {
     pub invocations_per_session_max: usize,
     /// Sessions of one realm.
     pub sessions_per_realm_max: usize,
+    /// Calls that wait for one callee of one registration, because it has as many invocations as its `concurrency` allows.
+    pub calls_per_callee_queued_max: usize,
+    /// Octets of such calls.
+    pub calls_per_callee_queued_bytes_max: usize,
+    /// Octets of arguments that a shard keeps so that a call can go to another callee; a call beyond stays where it is.
+    pub rerouting_bytes_max: usize,
+    /// Calls of one session whose input is open, or has not been known to end, while the call has ended.
+    pub inputs_per_session_max: usize,
+}
+
+impl Realm {
+    /// A realm with the defaults for everything but its name.
+    pub fn new(name: &str) -> Realm {
+        Realm {
+            name: name.into(),
+            uri_rules: UriRules::default(),
+            request_ids: RequestIds::default(),
+            features: FeatureRules::default(),
+            disclosure: Arc::default(),
+            trust_levels: Arc::default(),
+            retained: RetainedLimits::default(),
+            call_timeout: None,
+            call_timeout_max: None,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -117,6 +131,10 @@ impl Default for Limits {
             calls_per_session_max: 1 << 16,
             invocations_per_session_max: 1 << 20,
             sessions_per_realm_max: 1 << 20,
+            calls_per_callee_queued_max: 1 << 12,
+            calls_per_callee_queued_bytes_max: 16 << 20,
+            rerouting_bytes_max: 32 << 20,
+            inputs_per_session_max: 1 << 12,
         }
     }
 }

@@ -18,12 +18,13 @@ impl Shard {
     pub fn next_deadline(&self) -> Option<Now> {
         let queued = self.deadlines.peek().map(|Reverse((at, ..))| *at);
         let shutdown = self.shutdown.as_ref().and_then(|shutdown| shutdown.next_deadline());
-        [queued, shutdown].into_iter().flatten().min().map(Now)
+        [queued, self.next_timeout(), shutdown].into_iter().flatten().min().map(Now)
     }
 
     /// Deals with the deadlines that have passed.
     pub fn expire(&mut self, now: Now) {
         self.now = now;
+        self.expire_calls();
         while let Some(&Reverse((at, slot, guard))) = self.deadlines.peek()
             && at <= self.now.0
         {

@@ -41,6 +41,7 @@ impl Shard {
         let mut frames: [Option<Option<EventFrame>>; FORMS] = Default::default();
         let mut full: SmallVec<[u32; 4]> = SmallVec::new();
         let visited = members.len();
+        let has_extensions = event.has_extensions();
         let (mut queued, mut too_long, mut inexpressible) = (0, 0, 0);
         for member in members {
             if event.excluded == Some(member.session) {
@@ -63,7 +64,8 @@ impl Shard {
                 let form = Form(member.form);
                 arena.add(|out| event.write(form, subscription, names_topic, false, out)).ok()
             });
-            let Some(frame) = frame else {
+            let Some(frame) = frame.as_ref().filter(|_| !has_extensions || connection.reads_extensions)
+            else {
                 inexpressible += 1;
                 continue;
             };
@@ -127,6 +129,11 @@ impl<'a> Event<'a> {
     pub(crate) fn of(publication: &'a Publication) -> Event<'a> {
         let Publication { realm, id, topic, payload, terms } = publication;
         Event::new(*realm, *id, topic, payload.as_payload(), terms.clone(), None)
+    }
+
+    /// Whether its payload has extension types, which some clients cannot read.
+    pub(crate) fn has_extensions(&self) -> bool {
+        self.payload.has_extensions()
     }
 
     /// On what terms it is delivered.

@@ -139,6 +139,10 @@ impl Shard {
                 continue;
             }
             let form = self.connections[slot].form;
+            if event.has_extensions() && !self.connections[slot].reads_extensions {
+                add(&self.counters().events_inexpressible, 1);
+                continue;
+            }
             let estimate = event.estimate(snapshot.names_topic);
             let queued = self.queue(slot, estimate, |buffer| {
                 event.write(form, snapshot.subscription, snapshot.names_topic, true, buffer)

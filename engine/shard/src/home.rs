@@ -10,7 +10,7 @@ use wampline_routing::{
 };
 use wampline_wire::{SessionId, SubscriptionId};
 
-use crate::frame::{Frame, HomeRequest};
+use crate::frame::{Frame, HomeRequest, Reply};
 use crate::keep::Kept;
 use crate::shard::{Shard, Shared};
 
@@ -117,8 +117,8 @@ impl Home {
             HomeRequest::Unsubscribe { request, subscription } => {
                 directory.unsubscribe(session, request, subscription, out);
             }
-            HomeRequest::Register { request, policy, procedure } => {
-                directory.register(session, request, policy, &procedure, out);
+            HomeRequest::Register { request, policy, procedure, options } => {
+                directory.register(session, request, policy, &procedure, options, out);
             }
             HomeRequest::Unregister { request, registration } => {
                 directory.unregister(session, request, registration, out);
@@ -160,8 +160,17 @@ impl Shard {
             }
             Frame::Snapshot { to, snapshot } => self.retained(to, *snapshot),
             Frame::Invoke(invoke) => self.invoke_from_afar(*invoke),
-            Frame::Reply(reply) => self.finish_call(reply.call, reply.outcome, reply.payload.as_payload()),
-            Frame::CallerGone { call } => self.caller_gone(call),
+            Frame::Returned(invoke, why) => self.call_returned(*invoke, why),
+            Frame::Reply(reply) => {
+                let Reply { call, outcome, attributes, payload } = *reply;
+                self.call_answered(call, outcome, &attributes, payload.as_payload());
+            }
+            Frame::Cancel { call, mode } => self.canceled(call, mode),
+            Frame::CalleeFree { callee, registration } => {
+                if self.sessions.is_live(callee.slot, callee.guard) {
+                    self.callee_free(callee.slot, registration);
+                }
+            }
         }
     }
 
@@ -226,6 +235,9 @@ impl Shard {
             Answer::Revoked(subscription, reason) => self.revoked(to.slot, subscription, reason.as_deref()),
             // The home shard answers these with a snapshot.
             Answer::Retained(_) => {}
+            Answer::RegistrationRevoked(registration, reason) => {
+                self.registration_revoked(to.slot, registration, reason);
+            }
         }
     }
 }

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ahash::{AHashMap, AHashSet};
+use ahash::AHashMap;
 use wampline_routing::feature::{self, ClientFeatures};
 use wampline_routing::{Identity, Invocations, JoinRefusal, RealmId, RequestSequence, error_uri};
 use wampline_wire::{Dict, ID_MAX, Message, Payload, SessionId, Value};
 
-use crate::connection::{NEVER, Parked};
+use crate::action::Unsent;
+use crate::connection::{NEVER, Parked, reads_extensions};
 use crate::counters::{add, set};
 use crate::frame::{Frame, HomeRequest};
 use crate::session::{Session, SessionState};
@@ -62,12 +63,15 @@ impl Shard {
             subscribing: Vec::new(),
             holding: None,
             nodes: BTreeSet::new(),
-            registrations: AHashSet::with_hasher(hasher.clone()),
+            registrations: AHashMap::with_hasher(hasher.clone()),
             calls: AHashMap::with_hasher(hasher.clone()),
             invocations: Invocations::new(hasher),
+            ended_inputs: None,
         });
         let connection = &mut self.connections[slot];
         connection.session = Some(session);
+        let agent = details.get("agent");
+        connection.reads_extensions = reads_extensions(agent.as_ref().and_then(Value::as_str), features);
         connection.deadlines.hello = NEVER;
         self.park(slot, Parked::JOINING);
         self.ask_home(session, HomeRequest::Join, Some(slot));
@@ -128,17 +132,25 @@ impl Shard {
         let id = identity.session;
         let realm = shared.config.realms[entry.realm.index()].name.as_str();
         let text = |text| Value::Str(Cow::Borrowed(text));
-        let details = [
-            ("realm", text(realm)),
-            ("authid", text(&identity.authid)),
-            ("authrole", text(&identity.authrole)),
-            ("authmethod", text(identity.authmethod)),
-            ("authprovider", text(identity.authprovider)),
-            ("agent", text(&shared.config.agent)),
-            ("roles", Value::Dict(feature::welcome_roles())),
-        ];
-        let message = Message::Welcome { session: id, details: Dict::pairs(&details) };
-        if self.post(slot, &message, WELCOME_BYTES).is_err() {
+        let mut sent = Err(Unsent::TooLong);
+        // A peer that takes 512 octets at a time could not join at all otherwise.
+        for roles in [feature::welcome_roles(), feature::bare_welcome_roles()] {
+            let details = [
+                ("realm", text(realm)),
+                ("authid", text(&identity.authid)),
+                ("authrole", text(&identity.authrole)),
+                ("authmethod", text(identity.authmethod)),
+                ("authprovider", text(identity.authprovider)),
+                ("agent", text(&shared.config.agent)),
+                ("roles", Value::Dict(roles)),
+            ];
+            let message = Message::Welcome { session: id, details: Dict::pairs(&details) };
+            sent = self.post(slot, &message, WELCOME_BYTES);
+            if sent != Err(Unsent::TooLong) {
+                break;
+            }
+        }
+        if sent.is_err() {
             return self.close_link_of(session);
         }
         let features = self.sessions[session].features;

@@ -98,6 +98,14 @@ pub(super) struct Limits {
     pub invocations_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
     /// Sessions of one realm.
     pub sessions_per_realm_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
+    /// Calls that wait for one callee which has as many invocations as its `concurrency` allows.
+    pub calls_per_callee_queued_max: Checked<Count<0, COUNT_MAX, { 1 << 12 }>>,
+    /// Octets of the arguments of such calls.
+    pub calls_per_callee_queued_bytes_max: Checked<Size<0, { 4 << 30 }, { 16 << 20 }>>,
+    /// Octets of arguments that each shard keeps so that a call can go to another callee.
+    pub rerouting_bytes_max: Checked<Size<0, { 4 << 30 }, { 32 << 20 }>>,
+    /// Progressive calls of one session that have ended before their last chunk came.
+    pub inputs_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 12 }>>,
 }
 
 /// An address to listen on, and what is answered there.
@@ -167,6 +175,12 @@ pub(super) struct Realm {
     /// How request ids are checked.
     #[serde(default)]
     pub request_ids: Checked<Choice<RequestIds>>,
+    /// How long a call that asks for no `timeout` may take.
+    #[serde(default)]
+    pub call_timeout: Checked<OrOff<Span<{ MS }, { 24 * H }, { 30 * S }>, false>>,
+    /// How long any call may take, whatever it asks for.
+    #[serde(default)]
+    pub call_timeout_max: Checked<OrOff<Span<{ MS }, { 24 * H }, { 30 * S }>, false>>,
 }
 
 /// A list of names of `T`, each at most once; absent: all of them.

@@ -115,6 +115,10 @@ fn every_key_arrives() {
         calls_per_session_max = 7
         invocations_per_session_max = 8
         sessions_per_realm_max = 9
+        calls_per_callee_queued_max = 10
+        calls_per_callee_queued_bytes_max = "11KiB"
+        rerouting_bytes_max = "12KiB"
+        inputs_per_session_max = 13
         [[listeners]]
         listen = "[::1]:9000"
         protocols = ["websocket"]
@@ -134,6 +138,8 @@ fn every_key_arrives() {
         name = "com.example.one"
         uri_rules = "strict"
         request_ids = "strict"
+        call_timeout = "5s"
+        call_timeout_max = "1m"
         [[realms]]
         name = "Zwei"
         "#,
@@ -156,6 +162,10 @@ fn every_key_arrives() {
         calls_per_session_max: 7,
         invocations_per_session_max: 8,
         sessions_per_realm_max: 9,
+        calls_per_callee_queued_max: 10,
+        calls_per_callee_queued_bytes_max: 11 << 10,
+        rerouting_bytes_max: 12 << 10,
+        inputs_per_session_max: 13,
     };
     assert_eq!(format!("{:?}", settings.engine.limits), format!("{expected:?}"));
     let endpoints =
@@ -175,7 +185,11 @@ fn every_key_arrives() {
     assert_eq!(local.transport.message_bytes_max, 1 << 20);
     let names: Vec<&str> = settings.engine.realms.iter().map(|realm| realm.name.as_str()).collect();
     assert_eq!(names, ["com.example.one", "Zwei"]);
-    assert_eq!(settings.engine.realms[0].request_ids, RequestIds::Strict);
+    let [one, two] = settings.engine.realms.as_slice() else { panic!("two realms") };
+    assert_eq!(one.request_ids, RequestIds::Strict);
+    assert_eq!(one.call_timeout, Some(Duration::from_secs(5)));
+    assert_eq!(one.call_timeout_max, Some(Duration::from_secs(60)));
+    assert_eq!((two.call_timeout, two.call_timeout_max), (None, None));
 }
 
 #[test]

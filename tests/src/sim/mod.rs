@@ -52,7 +52,7 @@ pub struct Summary {
     pub retained: u64,
     /// Calls answered.
     pub answers: u64,
-    /// Calls that found nobody because a better match than the one in force was about to begin or to end.
+    /// Calls that came to their callee by way of another one, which was about to begin or to end.
     pub crossings: u64,
     /// Connections cut by the router for a full outbox.
     pub cuts: u64,
