@@ -8,6 +8,7 @@
 
 pub mod error_uri;
 pub mod feature;
+pub mod history;
 pub mod pattern;
 pub mod uri;
 
