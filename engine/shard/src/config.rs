@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use wampline_routing::history::HistoryRules;
 use wampline_routing::uri::UriRules;
 use wampline_routing::{Disclosure, RequestIds, RetainedLimits, TrustLevels};
 
@@ -51,6 +52,8 @@ pub struct Realm {
     pub trust_levels: Arc<TrustLevels>,
     /// What is retained at most.
     pub retained: RetainedLimits,
+    /// Which subscriptions have a history.
+    pub history: Arc<HistoryRules>,
     /// How long a call without a `timeout` of its own may take; `None` for any time.
     pub call_timeout: Option<Duration>,
     /// How long any call may take, whatever it asks for; `None` for any time.
@@ -112,6 +115,7 @@ impl Realm {
             disclosure: Arc::default(),
             trust_levels: Arc::default(),
             retained: RetainedLimits::default(),
+            history: Arc::default(),
             call_timeout: None,
             call_timeout_max: None,
         }

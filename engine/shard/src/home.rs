@@ -41,13 +41,16 @@ impl Home {
         };
         let realms = (0..shared.config.realms.len()).map(|n| RealmId(n as u16));
         let own = realms.filter(|realm| shared.home(*realm) == id);
-        Home {
+        let directories = own.map(|realm| (realm, Directory::new(realm, limits, hasher)));
+        let mut home = Home {
             visibility: Visibility::new(id, shared.shards),
             kept: Kept::default(),
             retained_limits: shared.config.realms.iter().map(|realm| realm.retained).collect(),
-            directories: own.map(|realm| (realm, Directory::new(realm, limits, hasher))).collect(),
+            directories: directories.collect(),
             releasing: Vec::new(),
-        }
+        };
+        home.open_histories(shared);
+        home
     }
 
     pub(crate) fn is_releasing(&self) -> bool {
@@ -71,6 +74,17 @@ impl Home {
     /// What a realm retains at most.
     pub(crate) fn retained_limits(&self, realm: RealmId) -> RetainedLimits {
         self.retained_limits[realm.index()]
+    }
+
+    /// Makes the subscriptions that have a history: they are there before anybody subscribes.
+    fn open_histories(&mut self, shared: &Shared) {
+        for (realm, directory) in &mut self.directories {
+            for rule in shared.config.realms[realm.index()].history.rules() {
+                let pinned = directory.pin(rule.policy, &rule.uri);
+                // (What the rules hold a table has taken, and an empty directory takes no less.)
+                self.kept.open_history(*realm, pinned.expect("invariant: the rules are admitted"), rule);
+            }
+        }
     }
 
     /// How a subscription matches, and its topic or pattern.
@@ -155,8 +169,7 @@ impl Shard {
                 self.publication(from, &publication, &subscriptions)
             }
             Frame::Keep(keep) => {
-                let counters = &self.shared.counters[self.id.index()];
-                self.home.keep(self.now, from, *keep, counters);
+                self.home.keep(self.now, from, *keep, &self.shared, self.id);
             }
             Frame::Snapshot { to, snapshot } => self.retained(to, *snapshot),
             Frame::Invoke(invoke) => self.invoke_from_afar(*invoke),

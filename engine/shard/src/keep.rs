@@ -1,4 +1,5 @@
-//! What the home shard keeps of publications: the newest ones to be retained, for sessions that subscribe later.
+//! What the home shard keeps of publications: the newest ones to be retained, for sessions that subscribe later, and the
+//! history of the subscriptions that have one.
 //!
 //! Publications come from every shard, in the order of each. A subscriber's question is answered when every shard has applied
 //! a change that was sent after the question came, and so has sent on what it published before (see `holding.rs`).
@@ -7,17 +8,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wampline_routing::feature::ClientFeatures;
+use wampline_routing::history::{
+    self, HistoryEvent, HistoryQuery, HistoryReader, HistoryRule, HistoryStore, MemoryHistory,
+};
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{
     Answer, Delta, Identity, RealmId, RetainedEvent, RetainedQuery, RetainedStore, SessionRef, ShardId,
 };
-use wampline_wire::{SessionId, SubscriptionId};
+use wampline_wire::{PayloadBuf, Serializer, SessionId, SubscriptionId};
 
 use crate::Now;
-use crate::counters::{Counters, add};
+use crate::counters::add;
 use crate::frame::{Frame, Keep, Snapshot, SnapshotEvent};
 use crate::home::Home;
-use crate::shard::Shard;
+use crate::shard::{Shard, Shared};
 
 /// What is kept of the realms whose home this shard is.
 #[derive(Debug, Default)]
@@ -26,6 +30,16 @@ pub(crate) struct Kept {
     /// Questions for retained events that wait for all shards.
     questions: BTreeMap<u64, Question>,
     last_question: u64,
+    /// The histories of all of them.
+    histories: BTreeMap<RealmId, History>,
+}
+
+/// The history of a realm.
+#[derive(Debug)]
+struct History {
+    /// By the position of the rule.
+    subscriptions: Vec<SubscriptionId>,
+    store: Box<dyn HistoryStore>,
 }
 
 /// A session has subscribed and wants retained events.
@@ -40,6 +54,16 @@ struct Question {
 }
 
 impl Kept {
+    /// The next rule of a realm gives this subscription a history.
+    pub(crate) fn open_history(&mut self, realm: RealmId, subscription: SubscriptionId, rule: &HistoryRule) {
+        let history = self.histories.entry(realm).or_insert_with(|| History {
+            subscriptions: Vec::new(),
+            store: Box::new(MemoryHistory::default()),
+        });
+        history.subscriptions.push(subscription);
+        history.store.open(subscription, rule);
+    }
+
     pub(crate) fn residue(&self) -> Option<String> {
         (!self.questions.is_empty()).then(|| "questions for retained events".into())
     }
@@ -47,14 +71,21 @@ impl Kept {
 
 impl Home {
     /// A publication to be kept.
-    pub(crate) fn keep(&mut self, now: Now, from: ShardId, keep: Keep, counters: &Counters) {
+    pub(crate) fn keep(&mut self, now: Now, from: ShardId, keep: Keep, shared: &Shared, own: ShardId) {
         let Keep { publication, sent_to, acknowledge } = keep;
         let (realm, id) = (publication.realm, publication.id);
+        if let Some(history) = self.kept.histories.get_mut(&realm) {
+            let rules = &shared.config.realms[realm.index()].history;
+            for position in rules.matching(&publication.topic) {
+                let event = HistoryEvent { publication: publication.clone(), unix_nanos: now.0 };
+                history.store.append(history.subscriptions[position], event);
+            }
+        }
         if publication.terms.as_ref().is_some_and(|terms| terms.retain.is_some()) {
             let limits = self.retained_limits(realm);
             let store = self.kept.retained.entry(realm).or_insert_with(|| RetainedStore::new(limits));
             let event = RetainedEvent { publication, source: from, sent_to };
-            add(&counters.retained_evicted, store.put(now.0, event) as u64);
+            add(&shared.counters[own.index()].retained_evicted, store.put(now.0, event) as u64);
         }
         if let Some((to, request)) = acknowledge {
             self.visibility.answer(0, to, Answer::Published(request, id));
@@ -122,6 +153,22 @@ impl Shard {
     ) -> bool {
         self.now = now;
         self.home.revoke(realm, subscription, session, reason)
+    }
+
+    /// What `wamp.subscription.get_events` gives ("Event History"): the events of a subscription that a session with this
+    /// identity may see, as the arguments of a RESULT. This must be the home shard of the realm. `None` if there is no
+    /// such subscription, or it has no history.
+    pub fn get_events(
+        &self,
+        realm: RealmId,
+        subscription: SubscriptionId,
+        query: &HistoryQuery,
+        reader: HistoryReader<'_>,
+        serializer: Serializer,
+    ) -> Option<PayloadBuf> {
+        let (policy, _) = self.home.topic_of(realm, subscription)?;
+        let events = self.home.kept.histories.get(&realm)?.store.query(subscription, query, reader)?;
+        Some(history::answer(serializer, subscription, policy != MatchPolicy::Exact, &events))
     }
 
     /// All shards have dealt with what came before a question for retained events: it is answered.

@@ -99,10 +99,10 @@ impl Shard {
         self.realms[realm.index()].replica.for_each_topic(topic, |policy, found| {
             matches.push((found.subscription, policy != MatchPolicy::Exact, found.shards));
         });
-        let mut is_kept = false;
+        let mut is_kept = self.shared.config.realms[realm.index()].history.covers(topic);
         if let Some(terms) = terms.as_deref_mut() {
             self.complete_terms(realm, terms, &matches, excluded);
-            is_kept = terms.retain.is_some();
+            is_kept |= terms.retain.is_some();
         }
         let terms = terms.map(|terms| Arc::new(*terms));
         let event = Event::new(realm, id, topic, payload, terms, excluded);
