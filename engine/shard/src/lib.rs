@@ -14,6 +14,7 @@ mod deadline;
 mod dealer;
 mod event;
 mod frame;
+mod group;
 mod holding;
 mod home;
 mod input;
