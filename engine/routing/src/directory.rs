@@ -1,12 +1,13 @@
 //! The directory of a realm: the one writer of its sessions, subscriptions and registrations, on the home shard.
 
-use std::collections::{BTreeMap, VecDeque};
+mod subscription;
+
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use ahash::{AHashMap, AHashSet, RandomState};
-use smallvec::SmallVec;
 use wampline_wire::{PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
 
 use crate::key::{RealmId, SessionRef, ShardId};
@@ -16,6 +17,7 @@ use crate::registration::{Callee, RegistrationInfo};
 use crate::replica::Delta;
 use crate::uri::MatchPolicy;
 use crate::visibility::{DeltaNumber, Visibility};
+use subscription::{Presence, Subscription, new_subscription};
 
 /// What a session may own. Bounds are inclusive.
 #[derive(Clone, Copy, Debug)]
@@ -150,26 +152,6 @@ impl Leaving {
         let Session { at, subscriptions, registrations, .. } = session;
         Leaving { id, at, subscriptions: subscriptions.into_iter(), registrations: registrations.into_iter() }
     }
-}
-
-#[derive(Debug)]
-struct Subscription {
-    policy: MatchPolicy,
-    topic: Arc<str>,
-    shards: SmallVec<[Presence; 1]>,
-    /// The members that are nodes of its ring, with their keys.
-    nodes: BTreeMap<SessionId, Arc<str>>,
-    /// It stays when it has no members.
-    is_pinned: bool,
-}
-
-/// The members of a subscription on one shard.
-#[derive(Clone, Copy, Debug)]
-struct Presence {
-    shard: ShardId,
-    members: u32,
-    /// The change that made the shard known to all others.
-    visible_at: DeltaNumber,
 }
 
 #[derive(Debug)]
@@ -572,50 +554,6 @@ impl Directory {
             self.registrations.remove(&registration);
         }
     }
-}
-
-impl Subscription {
-    /// Makes a member a node of the ring, or none. Gives the change that this rests on, 0 if nothing changes.
-    fn set_node(
-        &mut self,
-        realm: RealmId,
-        subscription: SubscriptionId,
-        session: SessionId,
-        nkey: Option<&str>,
-        out: &mut Visibility,
-    ) -> DeltaNumber {
-        if self.nodes.get(&session).map(|known| &**known) == nkey {
-            return 0;
-        }
-        let nkey: Option<Arc<str>> = nkey.map(Into::into);
-        match &nkey {
-            Some(nkey) => self.nodes.insert(session, nkey.clone()),
-            None => self.nodes.remove(&session),
-        };
-        out.change(Delta::Node { realm, subscription, session, nkey })
-    }
-}
-
-/// Makes a subscription without members, for a pattern that is admitted.
-fn new_subscription(
-    last: &mut u64,
-    topics: &mut PatternTable<SubscriptionId>,
-    subscriptions: &mut AHashMap<SubscriptionId, Subscription>,
-    policy: MatchPolicy,
-    topic: &str,
-) -> SubscriptionId {
-    *last += 1;
-    let new = SubscriptionId::new(*last).expect("invariant: fewer than 2^53 subscriptions");
-    topics.insert(policy, topic, new).expect("invariant: the pattern is admitted");
-    let entry = Subscription {
-        policy,
-        topic: topic.into(),
-        shards: SmallVec::new(),
-        nodes: BTreeMap::new(),
-        is_pinned: false,
-    };
-    subscriptions.insert(new, entry);
-    new
 }
 
 impl Session {
