@@ -66,6 +66,7 @@ impl Shard {
             registrations: AHashMap::with_hasher(hasher.clone()),
             calls: AHashMap::with_hasher(hasher.clone()),
             invocations: Invocations::new(hasher),
+            services: 0,
             ended_inputs: None,
         });
         let connection = &mut self.connections[slot];

@@ -42,6 +42,8 @@ pub(crate) struct Session {
     /// Calls that wait for their answer, by CALL.Request, with their slot.
     pub(crate) calls: AHashMap<RequestId, u32>,
     pub(crate) invocations: Invocations,
+    /// How many services with a bound it has had.
+    pub(crate) services: u32,
     /// Calls that have ended before their caller sent the last chunk: what else it sends of them is dropped.
     pub(crate) ended_inputs: Option<Box<AHashSet<RequestId>>>,
 }
@@ -56,6 +58,8 @@ pub(crate) struct Service {
 /// A callee that takes only so many invocations at a time, and the calls that wait for it.
 #[derive(Debug)]
 pub(crate) struct Bounded {
+    /// Tells it from other services of the session.
+    pub(crate) number: u32,
     pub(crate) concurrency: u32,
     pub(crate) active: u32,
     pub(crate) waiting: VecDeque<Waiting>,

@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
+use wampline_driver::DriverChoice;
 use wampline_routing::Disclose;
 use wampline_routing::uri::MatchPolicy;
 use wampline_shard::{FeatureRules, RequestIds, ShutdownMode, UriRules};
@@ -48,13 +49,15 @@ pub(super) struct Raw {
 #[schemars(inline)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct Router {
+    /// What moves octets for the shards: `"auto"` takes io_uring where it can be used, epoll elsewhere.
+    pub driver: Checked<Choice<DriverChoice>>,
     /// How many shards (threads that carry sessions); `"auto"`: one per core that the process may use.
     pub shards: Checked<Shards>,
     /// Whether each shard is pinned to a core; `"auto"`: pinned when `shards` is `"auto"`.
     pub pin: Checked<Pin>,
     /// How long an idle shard spins before it sleeps. Costs a core, saves the wake-up.
     pub spin: Checked<Span<0, { 100 * MS }, 0>>,
-    /// What clients are told on SIGTERM and SIGINT: GOODBYE, or a plain close after which they come back.
+    /// What clients are told on SIGTERM, SIGINT and SIGHUP: GOODBYE, or a plain close after which they come back.
     pub shutdown: Checked<Choice<ShutdownMode>>,
     /// How long calls in flight and closing handshakes may take on shutdown.
     pub shutdown_grace: Checked<Span<0, { H }, { 3 * S }>>,
@@ -329,6 +332,11 @@ impl Named for TlsVersion {
 impl Named for ShutdownMode {
     const CHOICES: &'static [(&'static str, ShutdownMode)] =
         &[("goodbye", ShutdownMode::Goodbye), ("restart", ShutdownMode::Restart)];
+}
+
+impl Named for DriverChoice {
+    const CHOICES: &'static [(&'static str, DriverChoice)] =
+        &[("auto", DriverChoice::Auto), ("uring", DriverChoice::Uring), ("epoll", DriverChoice::Epoll)];
 }
 
 impl Named for UriRules {
