@@ -12,13 +12,17 @@ use support::{check, folder, wampline};
 const MANUAL: &str = include_str!("../../docs/configuration.md");
 
 /// The tables of the configuration: heading in the manual, where the schema has it.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 10] = [
     ("[router]", "/properties/router"),
     ("[router.log]", "/properties/router/properties/log"),
     ("[limits]", "/properties/limits"),
     ("[[listeners]]", "/properties/listeners/items"),
     ("[listeners.tls]", "/properties/listeners/items/properties/tls"),
     ("[[realms]]", "/properties/realms/items"),
+    ("[realms.retained]", "/properties/realms/items/properties/retained"),
+    ("[[realms.disclose]]", "/properties/realms/items/properties/disclose/items"),
+    ("[[realms.trust_levels]]", "/properties/realms/items/properties/trust_levels/items"),
+    ("[[realms.history]]", "/properties/realms/items/properties/history/items"),
 ];
 
 fn schema() -> Value {
@@ -125,6 +129,10 @@ fn the_example_shows_every_key() {
             "[listeners.tls]" => &example["listeners"][0]["tls"],
             "[[listeners]]" => &example["listeners"][0],
             "[[realms]]" => &example["realms"][0],
+            "[realms.retained]" => &example["realms"][0]["retained"],
+            "[[realms.disclose]]" => &example["realms"][0]["disclose"][0],
+            "[[realms.trust_levels]]" => &example["realms"][0]["trust_levels"][0],
+            "[[realms.history]]" => &example["realms"][0]["history"][0],
             "[router.log]" => &example["router"]["log"],
             plain => &example[plain.trim_matches(['[', ']'])],
         };

@@ -324,6 +324,8 @@ impl Stage {
             "cut_silent" => load(&counters.cut_silent),
             "events_too_long" => load(&counters.events_too_long),
             "events_inexpressible" => load(&counters.events_inexpressible),
+            "retained_evicted" => load(&counters.retained_evicted),
+            "retained_omitted" => load(&counters.retained_omitted),
             "publications_dropped" => load(&counters.publications_dropped),
             "answers_dropped" => load(&counters.answers_dropped),
             "goodbye_early" => load(&counters.goodbye_early),

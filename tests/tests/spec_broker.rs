@@ -253,10 +253,10 @@ fn events_of_one_publisher_come_in_order_over_all_topics() {
 
 #[test]
 fn an_event_too_long_for_a_receiver_is_dropped_for_it_alone() {
-    let long = "x".repeat(600);
+    let long = "x".repeat(5000);
     play(&format!(
         r#"
-        a connects rawsocket length 0
+        a connects rawsocket length 3
         a> [1, "realm1", {{"roles": {{"subscriber": {{}}}}}}]
         a< $welcome
         a> [32, 1, {{}}, "com.topic"]

@@ -363,10 +363,10 @@ fn cancel_is_not_announced_and_harmless() {
 
 #[test]
 fn an_invocation_too_long_for_the_callee() {
-    let long = "x".repeat(600);
+    let long = "x".repeat(5000);
     play(&format!(
         r#"
-        a connects rawsocket length 0
+        a connects rawsocket length 3
         a> [1, "realm1", {{"roles": {{"callee": {{}}}}}}]
         a< $welcome
         a> [64, 1, {{}}, "com.procedure"]
@@ -384,12 +384,12 @@ fn an_invocation_too_long_for_the_callee() {
 
 #[test]
 fn a_result_too_long_for_the_caller() {
-    let long = "x".repeat(600);
+    let long = "x".repeat(5000);
     play(&format!(
         r#"
         a> [64, 1, {{}}, "com.procedure"]
         a< [65, 1, $r]
-        b connects rawsocket length 0
+        b connects rawsocket length 3
         b> [1, "realm1", {{"roles": {{"caller": {{}}}}}}]
         b< $welcome
         b> [48, 1, {{}}, "com.procedure"]

@@ -41,7 +41,19 @@ fn welcome_has_roles_as_objects_of_booleans() {
             let features = role["features"].as_object().unwrap();
             assert!(!features.is_empty() && features.values().all(Value::is_boolean), "{role}");
         }
-        for feature in ["pattern_based_subscription", "publisher_exclusion"] {
+        for feature in [
+            "event_retention",
+            "pattern_based_subscription",
+            "payload_passthru_mode",
+            "payload_transparency",
+            "publication_trustlevels",
+            "publisher_exclusion",
+            "publisher_identification",
+            "sharded_subscription",
+            "shareded_subscriptions",
+            "subscriber_blackwhite_listing",
+            "subscription_revocation",
+        ] {
             assert_eq!(roles["broker"]["features"][feature], json!(true));
         }
         assert_eq!(roles["dealer"]["features"]["pattern_based_registration"], json!(true));

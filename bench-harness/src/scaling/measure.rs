@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{
-    Delta, Directory, DirectoryLimits, RealmId, Replica, SessionRef, ShardId, Visibility,
+    Delta, Directory, DirectoryLimits, RealmId, Replica, SessionRef, ShardId, SubscribeRequest, Visibility,
 };
 use wampline_wire::{Dict, Message, RequestId, Serializer, SessionId, SubscriptionId};
 
@@ -139,7 +139,9 @@ pub fn memory(entries: u64) -> Memory {
     });
     let subscription = per_entry(entries, |n| {
         let request = RequestId::new(1).expect("an id");
-        directory.subscribe(session(n), request, MatchPolicy::Exact, &shapes[0].1(n), &mut visibility);
+        let topic = shapes[0].1(n);
+        let asked = SubscribeRequest { request, policy: MatchPolicy::Exact, topic: &topic, nkey: None };
+        directory.subscribe(session(n), asked, &mut visibility);
         // Alone, every change is visible at once.
         drop(visibility.take_changes());
         drop(visibility.take_answers());

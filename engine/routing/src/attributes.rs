@@ -61,6 +61,11 @@ impl<'a> PayloadAttributes<'a> {
         self.0.iter().map(|(name, text)| (*name, Value::Str(Cow::Borrowed(&**text))))
     }
 
+    /// Octets held, about.
+    pub fn octets(&self) -> usize {
+        self.0.iter().map(|(_, text)| text.len()).sum()
+    }
+
     /// The same, on its own feet.
     pub fn into_owned(self) -> PayloadAttributes<'static> {
         PayloadAttributes(

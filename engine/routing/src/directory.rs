@@ -1,13 +1,14 @@
 //! The directory of a realm: the one writer of its sessions, subscriptions and registrations, on the home shard.
 
+mod subscription;
+
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use ahash::{AHashMap, AHashSet, RandomState};
-use smallvec::SmallVec;
-use wampline_wire::{RegistrationId, RequestId, SessionId, SubscriptionId};
+use wampline_wire::{PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
 
 use crate::key::{RealmId, SessionRef, ShardId};
 use crate::options::{InvocationPolicy, RegisterOptions};
@@ -16,6 +17,7 @@ use crate::registration::{Callee, RegistrationInfo};
 use crate::replica::Delta;
 use crate::uri::MatchPolicy;
 use crate::visibility::{DeltaNumber, Visibility};
+use subscription::{Presence, Subscription, new_subscription};
 
 /// What a session may own. Bounds are inclusive.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +57,7 @@ pub enum Refusal {
 }
 
 /// What the directory answers to the shard of the session that asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// To a join.
     Joined(Result<(), JoinRefusal>),
@@ -69,8 +71,28 @@ pub enum Answer {
     Registered(RequestId, Result<Granted, Refusal>),
     /// To UNREGISTER.
     Unregistered(RequestId, Result<RegistrationId, Refusal>),
+    /// To a PUBLISH whose publication is kept: it is.
+    Published(RequestId, PublicationId),
+    /// To the shard of a session that has asked for retained events: every shard has dealt with what came before. The
+    /// number is the one that the home shard knows the question by.
+    Retained(u64),
+    /// Unasked: a subscription has been revoked, perhaps for this reason.
+    Revoked(SubscriptionId, Option<Arc<str>>),
     /// To nothing that was asked: the session has lost a registration.
     RegistrationRevoked(RegistrationId, &'static str),
+}
+
+/// A SUBSCRIBE.
+#[derive(Clone, Copy, Debug)]
+pub struct SubscribeRequest<'a> {
+    /// Its id.
+    pub request: RequestId,
+    /// How the topic matches.
+    pub policy: MatchPolicy,
+    /// The topic or pattern.
+    pub topic: &'a str,
+    /// The node key, if the session is to be a node of the subscription's ring.
+    pub nkey: Option<&'a str>,
 }
 
 /// A registration as its callee's shard needs it.
@@ -96,6 +118,8 @@ pub struct Directory {
     registrations: AHashMap<RegistrationId, Registration>,
     last_subscription: u64,
     last_registration: u64,
+    /// How many subscriptions stay although they have no members.
+    pinned: usize,
     /// Sessions that have left and still own something.
     leaving: VecDeque<Leaving>,
 }
@@ -105,6 +129,8 @@ struct Session {
     at: SessionRef,
     subscriptions: AHashSet<SubscriptionId>,
     registrations: AHashSet<RegistrationId>,
+    /// Subscriptions that were revoked and that an UNSUBSCRIBE on its way may still name, oldest first.
+    revoked_subscriptions: VecDeque<SubscriptionId>,
     /// Registrations that it has lost and has not given up itself: an UNREGISTER that crosses the revocation succeeds.
     revoked: VecDeque<RegistrationId>,
     /// The newest change that an answer to this session waits for: answers go out in the order of the requests.
@@ -129,29 +155,13 @@ impl Leaving {
 }
 
 #[derive(Debug)]
-struct Subscription {
-    policy: MatchPolicy,
-    topic: Arc<str>,
-    shards: SmallVec<[Presence; 1]>,
-}
-
-/// The members of a subscription on one shard.
-#[derive(Clone, Copy, Debug)]
-struct Presence {
-    shard: ShardId,
-    members: u32,
-    /// The change that made the shard known to all others.
-    visible_at: DeltaNumber,
-}
-
-#[derive(Debug)]
 struct Registration {
     info: Arc<RegistrationInfo>,
     /// In the order of registration.
     callees: Vec<Callee>,
 }
 
-/// How many lost registrations a session is known to have had.
+/// How many lost registrations, and how many lost subscriptions, a session is known to have had.
 const REVOKED_MAX: usize = 1024;
 
 impl Directory {
@@ -169,6 +179,7 @@ impl Directory {
             registrations: AHashMap::with_hasher(hasher.clone()),
             last_subscription: 0,
             last_registration: 0,
+            pinned: 0,
             leaving: VecDeque::new(),
         }
     }
@@ -184,6 +195,7 @@ impl Directory {
                 at,
                 subscriptions: AHashSet::with_hasher(self.hasher.clone()),
                 registrations: AHashSet::with_hasher(self.hasher.clone()),
+                revoked_subscriptions: VecDeque::new(),
                 revoked: VecDeque::new(),
                 last_need: 0,
             };
@@ -209,7 +221,7 @@ impl Directory {
             while budget > 0
                 && let Some(subscription) = session.subscriptions.next()
             {
-                self.remove_member(subscription, session.at.shard, out);
+                self.remove_member(subscription, session.id, session.at.shard, out);
                 budget -= 1;
             }
             while budget > 0
@@ -229,14 +241,8 @@ impl Directory {
     }
 
     /// SUBSCRIBE. A second subscription of the same session to the same topic gives the same id.
-    pub fn subscribe(
-        &mut self,
-        id: SessionId,
-        request: RequestId,
-        policy: MatchPolicy,
-        topic: &str,
-        out: &mut Visibility,
-    ) {
+    pub fn subscribe(&mut self, id: SessionId, asked: SubscribeRequest<'_>, out: &mut Visibility) {
+        let SubscribeRequest { request, policy, topic, nkey } = asked;
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let known = self.topics.get(policy, topic).copied();
         let is_member = known.is_some_and(|known| session.subscriptions.contains(&known));
@@ -251,18 +257,18 @@ impl Directory {
             return;
         }
         let subscription = known.unwrap_or_else(|| {
-            self.last_subscription += 1;
-            let new = SubscriptionId::new(self.last_subscription)
-                .expect("invariant: fewer than 2^53 subscriptions");
-            self.topics.insert(policy, topic, new).expect("invariant: the pattern is admitted");
-            let entry = Subscription { policy, topic: topic.into(), shards: SmallVec::new() };
-            self.subscriptions.insert(new, entry);
-            new
+            new_subscription(
+                &mut self.last_subscription,
+                &mut self.topics,
+                &mut self.subscriptions,
+                policy,
+                topic,
+            )
         });
         let entry =
             self.subscriptions.get_mut(&subscription).expect("invariant: topics and subscriptions agree");
         let presence = entry.shards.iter_mut().find(|presence| presence.shard == session.at.shard);
-        let need = match presence {
+        let mut need = match presence {
             Some(presence) => {
                 presence.members += u32::from(!is_member);
                 presence.visible_at
@@ -281,8 +287,59 @@ impl Directory {
                 visible_at
             }
         };
+        need = need.max(entry.set_node(self.realm, subscription, id, nkey, out));
         session.subscriptions.insert(subscription);
+        session.revoked_subscriptions.retain(|revoked| *revoked != subscription);
         session.answer(need, Answer::Subscribed(request, Ok(subscription)), out);
+    }
+
+    /// Makes a subscription that stays, whether it has members or not.
+    ///
+    /// # Errors
+    /// If matching cannot bear the pattern.
+    pub fn pin(&mut self, policy: MatchPolicy, topic: &str) -> Result<SubscriptionId, PatternError> {
+        self.topics.admits(policy, topic)?;
+        let known = self.topics.get(policy, topic).copied();
+        let subscription = known.unwrap_or_else(|| {
+            new_subscription(
+                &mut self.last_subscription,
+                &mut self.topics,
+                &mut self.subscriptions,
+                policy,
+                topic,
+            )
+        });
+        let entry = self.subscriptions.get_mut(&subscription).expect("invariant: it has just been made");
+        self.pinned += usize::from(!std::mem::replace(&mut entry.is_pinned, true));
+        Ok(subscription)
+    }
+
+    /// How a subscription matches, and its topic or pattern.
+    pub fn topic_of(&self, subscription: SubscriptionId) -> Option<(MatchPolicy, &Arc<str>)> {
+        self.subscriptions.get(&subscription).map(|entry| (entry.policy, &entry.topic))
+    }
+
+    /// Takes a subscription from a session ("Subscription Revocation"). Its shard is told; an UNSUBSCRIBE that crosses this
+    /// succeeds. Gives whether the session had it.
+    pub fn revoke(
+        &mut self,
+        subscription: SubscriptionId,
+        id: SessionId,
+        reason: Option<&str>,
+        out: &mut Visibility,
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(&id) else { return false };
+        if !session.subscriptions.remove(&subscription) {
+            return false;
+        }
+        session.revoked_subscriptions.push_back(subscription);
+        if session.revoked_subscriptions.len() > REVOKED_MAX {
+            session.revoked_subscriptions.pop_front();
+        }
+        session.answer(0, Answer::Revoked(subscription, reason.map(Into::into)), out);
+        let shard = session.at.shard;
+        self.remove_member(subscription, id, shard, out);
+        true
     }
 
     /// UNSUBSCRIBE.
@@ -294,15 +351,18 @@ impl Directory {
         out: &mut Visibility,
     ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let result = if session.subscriptions.remove(&subscription) {
-            Ok(subscription)
-        } else {
-            Err(Refusal::NoSuchSubscription)
+        let was_member = session.subscriptions.remove(&subscription);
+        let revoked = session.revoked_subscriptions.iter().position(|revoked| *revoked == subscription);
+        let result = match revoked.and_then(|position| session.revoked_subscriptions.remove(position)) {
+            // The session did not know yet that it had been revoked.
+            Some(_) => Ok(subscription),
+            None if was_member => Ok(subscription),
+            None => Err(Refusal::NoSuchSubscription),
         };
         session.answer(0, Answer::Unsubscribed(request, result), out);
-        if result.is_ok() {
+        if was_member {
             let shard = session.at.shard;
-            self.remove_member(subscription, shard, out);
+            self.remove_member(subscription, id, shard, out);
         }
     }
 
@@ -449,12 +509,19 @@ impl Directory {
 
     /// Whether nothing exists, and no session is still being released.
     pub fn is_empty(&self) -> bool {
-        self.len() == (0, 0, 0) && self.leaving.is_empty()
+        self.len() == (0, self.pinned, 0) && self.leaving.is_empty()
     }
 
-    fn remove_member(&mut self, subscription: SubscriptionId, shard: ShardId, out: &mut Visibility) {
+    fn remove_member(
+        &mut self,
+        subscription: SubscriptionId,
+        id: SessionId,
+        shard: ShardId,
+        out: &mut Visibility,
+    ) {
         let entry =
             self.subscriptions.get_mut(&subscription).expect("invariant: a member's subscription exists");
+        entry.set_node(self.realm, subscription, id, None, out);
         let position = entry.shards.iter().position(|presence| presence.shard == shard);
         let position = position.expect("invariant: a member's shard is present");
         entry.shards[position].members -= 1;
@@ -470,7 +537,7 @@ impl Directory {
             shard,
             present: false,
         });
-        if entry.shards.is_empty() {
+        if entry.shards.is_empty() && !entry.is_pinned {
             self.topics.remove(entry.policy, &entry.topic);
             self.subscriptions.remove(&subscription);
         }

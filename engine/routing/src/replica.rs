@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use ahash::AHashMap;
 use smallvec::SmallVec;
-use wampline_wire::SubscriptionId;
+use wampline_wire::{SessionId, SubscriptionId};
 
 use crate::key::{RealmId, ShardId, ShardSet};
 use crate::pattern::{PatternTable, UriHasher};
 use crate::registration::{Callee, Procedure, RegistrationInfo};
+use crate::ring::Ring;
 use crate::uri::MatchPolicy;
 
 /// One change of a realm's directory, as the home shard tells it to all shards, numbered and in order.
@@ -39,13 +41,32 @@ pub enum Delta {
         /// Whether it serves now.
         present: bool,
     },
+    /// A member of a subscription is now a node of its ring (or no longer).
+    Node {
+        /// The realm.
+        realm: RealmId,
+        /// Which subscription.
+        subscription: SubscriptionId,
+        /// The member.
+        session: SessionId,
+        /// Its node key; `None`: it is no node.
+        nkey: Option<Arc<str>>,
+    },
+    /// Nothing changes; whoever has applied this has dealt with all that came before it.
+    Nothing {
+        /// The realm.
+        realm: RealmId,
+    },
 }
 
 impl Delta {
     /// The realm that changes.
     pub fn realm(&self) -> RealmId {
         match self {
-            Delta::Subscription { realm, .. } | Delta::Callee { realm, .. } => *realm,
+            Delta::Subscription { realm, .. }
+            | Delta::Callee { realm, .. }
+            | Delta::Node { realm, .. }
+            | Delta::Nothing { realm } => *realm,
         }
     }
 }
@@ -67,6 +88,9 @@ const ADMITTED: &str = "invariant: the directory has admitted the pattern";
 pub struct Replica {
     topics: PatternTable<Topic>,
     procedures: PatternTable<Procedure>,
+    /// The rings of subscriptions that have nodes.
+    rings: AHashMap<SubscriptionId, Ring>,
+    hasher: ahash::RandomState,
     /// The newest registration that has been heard of, 0 before the first.
     newest: u64,
 }
@@ -78,6 +102,8 @@ impl Replica {
         Replica {
             topics: PatternTable::with_hasher(table.clone()),
             procedures: PatternTable::with_hasher(table),
+            rings: AHashMap::with_hasher(hasher.clone()),
+            hasher: hasher.clone(),
             newest: 0,
         }
     }
@@ -125,6 +151,37 @@ impl Replica {
                     if entry.callees.is_empty() {
                         self.procedures.remove(policy, procedure);
                     }
+                }
+            }
+            Delta::Node { subscription, session, nkey, .. } => {
+                self.apply_node(*subscription, *session, nkey.as_deref())
+            }
+            Delta::Nothing { .. } => {}
+        }
+    }
+
+    /// The ring of a subscription, if it has one.
+    pub fn ring(&self, subscription: SubscriptionId) -> Option<&Ring> {
+        self.rings.get(&subscription)
+    }
+
+    /// How many subscriptions have a ring.
+    pub fn rings_len(&self) -> usize {
+        self.rings.len()
+    }
+
+    fn apply_node(&mut self, subscription: SubscriptionId, session: SessionId, nkey: Option<&str>) {
+        match nkey {
+            Some(nkey) => {
+                let hasher = &self.hasher;
+                let ring = self.rings.entry(subscription).or_insert_with(|| Ring::new(hasher.clone()));
+                ring.insert(session, nkey);
+            }
+            None => {
+                let Some(ring) = self.rings.get_mut(&subscription) else { return };
+                ring.remove(session);
+                if ring.is_empty() {
+                    self.rings.remove(&subscription);
                 }
             }
         }

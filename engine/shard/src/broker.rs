@@ -1,38 +1,18 @@
-//! The broker's part on one shard: subscriptions of its sessions, publications from them, events to them.
+//! The subscriptions of one shard's sessions: SUBSCRIBE, UNSUBSCRIBE and their answers, memberships, and the ERROR for any
+//! request. Publications are in `publish.rs`, events in `event.rs`.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 
-use smallvec::SmallVec;
-use wampline_routing::uri::{MatchPolicy, is_reserved};
-use wampline_routing::{Member, RealmId, Refusal, ShardSet, error_uri};
-use wampline_wire::{
-    Dict, ID_MAX, Message, Payload, PayloadBuf, PublicationId, RequestId, RequestType, Serializer,
-    SubscriptionId, Value,
-};
+use wampline_routing::feature::{ClientFeature, ClientRole};
+use wampline_routing::uri::MatchPolicy;
+use wampline_routing::{Member, RealmId, Refusal, error_uri};
+use wampline_wire::{Dict, Message, Payload, PayloadBuf, RequestId, RequestType, SubscriptionId, Value};
 
-use crate::action::Cut;
-use crate::arena::{FORMS, Form, Frame as EventFrame};
 use crate::connection::Parked;
-use crate::counters::add;
-use crate::frame::{Frame, HomeRequest, Publication, Subscriptions};
-use crate::session::SessionState;
+use crate::event::EVENT_BYTES;
+use crate::frame::HomeRequest;
+use crate::session::{SessionState, Subscribing};
 use crate::shard::Shard;
-
-/// Octets of an EVENT beside its payload, about.
-const EVENT_BYTES: usize = 32;
-
-/// A publication as it is delivered on one shard.
-struct Event<'a> {
-    realm: RealmId,
-    id: PublicationId,
-    topic: &'a str,
-    payload: Payload<'a>,
-    /// The payload in other serializers, made when the first recipient needs it; `None` inside where it cannot be expressed.
-    transcoded: [OnceCell<Option<PayloadBuf>>; Serializer::ALL.len()],
-    /// The session that does not receive it.
-    excluded: Option<u32>,
-}
 
 impl Shard {
     /// SUBSCRIBE.
@@ -48,14 +28,32 @@ impl Shard {
         let checked = match_policy(&options).and_then(|policy| {
             rules.check_pattern(topic, policy).map(|()| policy).map_err(|error| error.to_string())
         });
-        match checked {
-            Ok(policy) => {
-                self.sessions[session].requests.begin(RequestType::Subscribe, request);
-                let request = HomeRequest::Subscribe { request, policy, topic: topic.into() };
-                self.ask_home(session, request, Some(slot));
+        let policy = match checked {
+            Ok(policy) => policy,
+            Err(text) => {
+                return self.error(slot, RequestType::Subscribe, request, error_uri::INVALID_URI, &text);
             }
-            Err(text) => self.error(slot, RequestType::Subscribe, request, error_uri::INVALID_URI, &text),
+        };
+        let (mut get_retained, mut nkey) = (false, None);
+        if !options.is_empty() {
+            get_retained = options.get("get_retained").and_then(|value| value.as_bool()) == Some(true);
+            nkey = options.get("nkey");
         }
+        let nkey: Option<Box<str>> = match &nkey {
+            None => None,
+            Some(Value::Str(nkey)) => Some(nkey.as_ref().into()),
+            Some(_) => {
+                let (error, text) = (error_uri::INVALID_ARGUMENT, "the option nkey must be a string");
+                return self.error(slot, RequestType::Subscribe, request, error, text);
+            }
+        };
+        let entry = &mut self.sessions[session];
+        entry.requests.begin(RequestType::Subscribe, request);
+        if get_retained || nkey.is_some() {
+            entry.subscribing.push(Subscribing { request, get_retained, is_node: nkey.is_some() });
+        }
+        let request = HomeRequest::Subscribe { request, policy, topic: topic.into(), nkey };
+        self.ask_home(session, request, Some(slot));
     }
 
     /// UNSUBSCRIBE.
@@ -81,13 +79,53 @@ impl Shard {
             // It has left meanwhile; the directory releases the subscription with all others.
             return;
         };
+        let entry = &mut self.sessions[session];
+        let asked = entry.subscribing.iter().position(|asked| asked.request == request);
+        let asked = asked.map(|position| entry.subscribing.swap_remove(position));
         match result {
             Ok(subscription) => {
-                self.add_member(session, slot, subscription);
-                let _ = self.post(slot, &Message::Subscribed { request, subscription }, EVENT_BYTES);
+                if asked.is_some_and(|asked| asked.is_node) {
+                    entry.nodes.insert(subscription);
+                } else {
+                    entry.nodes.remove(&subscription);
+                }
+                let queued = self.post(slot, &Message::Subscribed { request, subscription }, EVENT_BYTES);
+                if queued.is_ok() {
+                    self.add_member(session, slot, subscription);
+                    if asked.is_some_and(|asked| asked.get_retained) {
+                        self.begin_holding(session, slot, subscription);
+                    }
+                }
             }
             Err(refusal) => self.refuse(slot, RequestType::Subscribe, request, refusal),
         }
+    }
+
+    /// The directory has taken a subscription from a session: the membership ends. Only clients that announced the feature are
+    /// told, others would not understand it.
+    pub(crate) fn revoked(&mut self, session: u32, subscription: SubscriptionId, reason: Option<&str>) {
+        self.end_membership(session, subscription);
+        let entry = &self.sessions[session];
+        let Some(slot) = entry.connection else { return };
+        let is_told = entry.features.has(ClientRole::Subscriber, ClientFeature::SubscriptionRevocation);
+        if !is_told || entry.state != SessionState::Open {
+            return;
+        }
+        let subscription = ("subscription", Value::Uint(subscription.get()));
+        let reason = reason.map(|reason| ("reason", Value::Str(Cow::Borrowed(reason))));
+        let details: Vec<_> = [Some(subscription), reason].into_iter().flatten().collect();
+        let message = Message::Unsubscribed { request: None, details: Some(Dict::pairs(&details)) };
+        let _ = self.post(slot, &message, EVENT_BYTES);
+    }
+
+    fn end_membership(&mut self, session: u32, subscription: SubscriptionId) {
+        let entry = &mut self.sessions[session];
+        let realm = entry.realm;
+        entry.nodes.remove(&subscription);
+        if let Some(position) = entry.subscriptions.remove(&subscription) {
+            self.remove_member(realm, subscription, position);
+        }
+        self.forget_held(session, subscription);
     }
 
     /// The directory's answer to UNSUBSCRIBE: the membership ends when UNSUBSCRIBED is queued.
@@ -100,77 +138,11 @@ impl Shard {
         let Some(slot) = self.answered(session, RequestType::Unsubscribe, request) else { return };
         match result {
             Ok(subscription) => {
-                let entry = &mut self.sessions[session];
-                let realm = entry.realm;
-                if let Some(position) = entry.subscriptions.remove(&subscription) {
-                    self.remove_member(realm, subscription, position);
-                }
+                self.end_membership(session, subscription);
                 let message = Message::Unsubscribed { request: Some(request), details: None };
                 let _ = self.post(slot, &message, EVENT_BYTES);
             }
             Err(refusal) => self.refuse(slot, RequestType::Unsubscribe, request, refusal),
-        }
-    }
-
-    /// PUBLISH: matched here, delivered here, and handed to every shard that has members of what it matches.
-    pub(crate) fn publish(
-        &mut self,
-        slot: u32,
-        session: u32,
-        request: RequestId,
-        options: Dict<'_>,
-        topic: &str,
-        payload: Payload<'_>,
-    ) {
-        let flag = |key| options.get(key).and_then(|value| value.as_bool());
-        let (acknowledge, exclude_me) =
-            if options.is_empty() { (None, None) } else { (flag("acknowledge"), flag("exclude_me")) };
-        let acknowledge = acknowledge == Some(true);
-        let realm = self.sessions[session].realm;
-        if let Err(text) = self.publishable(realm, topic) {
-            if acknowledge {
-                self.error(slot, RequestType::Publish, request, error_uri::INVALID_URI, &text);
-            } else {
-                add(&self.counters().publications_dropped, 1);
-            }
-            return;
-        }
-        let id =
-            PublicationId::new(self.random.u64(1..=ID_MAX)).expect("invariant: drawn from the range of ids");
-        add(&self.counters().publications, 1);
-        let mut matches: SmallVec<[(SubscriptionId, bool, ShardSet); 2]> = SmallVec::new();
-        self.realms[realm.index()].replica.for_each_topic(topic, |policy, found| {
-            matches.push((found.subscription, policy != MatchPolicy::Exact, found.shards));
-        });
-        let excluded = (exclude_me != Some(false)).then_some(session);
-        let event = Event { realm, id, topic, payload, transcoded: Default::default(), excluded };
-        let mut elsewhere = ShardSet::default();
-        for &(subscription, names_topic, shards) in &matches {
-            if shards.contains(self.id) {
-                self.deliver(&event, subscription, names_topic);
-            }
-            shards.without(self.id).for_each(|shard| elsewhere.insert(shard));
-        }
-        if !elsewhere.is_empty() {
-            self.publish_elsewhere(slot, &event, &matches, elsewhere);
-        }
-        if acknowledge && self.connections[slot].session == Some(session) {
-            let _ = self.post(slot, &Message::Published { request, publication: id }, EVENT_BYTES);
-        }
-    }
-
-    /// A publication from another shard.
-    pub(crate) fn publication(&mut self, publication: &Publication, subscriptions: &Subscriptions) {
-        let event = Event {
-            realm: publication.realm,
-            id: publication.id,
-            topic: &publication.topic,
-            payload: publication.payload.as_payload(),
-            transcoded: Default::default(),
-            excluded: None,
-        };
-        for &(subscription, names_topic) in subscriptions {
-            self.deliver(&event, subscription, names_topic);
         }
     }
 
@@ -249,6 +221,7 @@ impl Shard {
         is_open.then_some(slot)
     }
 
+    /// Begins a membership, if it is not there.
     fn add_member(&mut self, session: u32, slot: u32, subscription: SubscriptionId) {
         let form = self.connections[slot].form.0;
         let entry = &mut self.sessions[session];
@@ -257,131 +230,6 @@ impl Shard {
             let position = self.realms[entry.realm.index()].members.add(subscription, member);
             entry.subscriptions.insert(subscription, position);
         }
-    }
-
-    fn publishable(&self, realm: RealmId, topic: &str) -> Result<(), String> {
-        self.shared.config.realms[realm.index()].uri_rules.check(topic).map_err(|error| error.to_string())?;
-        if is_reserved(topic) {
-            return Err("topics that begin with wamp. are the router's own".into());
-        }
-        Ok(())
-    }
-
-    fn publish_elsewhere(
-        &mut self,
-        slot: u32,
-        event: &Event<'_>,
-        matches: &[(SubscriptionId, bool, ShardSet)],
-        elsewhere: ShardSet,
-    ) {
-        let publication = std::sync::Arc::new(Publication {
-            realm: event.realm,
-            id: event.id,
-            topic: event.topic.into(),
-            payload: event.payload.to_buf(),
-        });
-        for shard in elsewhere {
-            let here = |(subscription, names_topic, shards): &(SubscriptionId, bool, ShardSet)| {
-                shards.contains(shard).then_some((*subscription, *names_topic))
-            };
-            let subscriptions = matches.iter().filter_map(here).collect();
-            self.send(
-                shard,
-                Frame::Publication { publication: publication.clone(), subscriptions },
-                Some(slot),
-            );
-        }
-    }
-
-    /// Queues the EVENT for every member on this shard, encoded once per form.
-    fn deliver(&mut self, event: &Event<'_>, subscription: SubscriptionId, names_topic: bool) {
-        let limit = self.shared.config.limits.outbox_bytes_max;
-        let members = self.realms[event.realm.index()].members.of(subscription);
-        let mut frames: [Option<Option<EventFrame>>; FORMS] = Default::default();
-        let mut full: SmallVec<[u32; 4]> = SmallVec::new();
-        let visited = members.len();
-        let has_extensions = event.payload.has_extensions();
-        let (mut queued, mut too_long, mut inexpressible) = (0, 0, 0);
-        for member in members {
-            if event.excluded == Some(member.session) {
-                continue;
-            }
-            // A session that has left is taken out of its member lists in slices; its connection may be gone before.
-            let Some(connection) = self.connections.get_mut(member.connection) else { continue };
-            if connection.receiver != Some(member.session) || connection.is_ending() {
-                continue;
-            }
-            let form = member.form as usize;
-            let arena = &mut self.arenas[form];
-            let frame = frames[form]
-                .get_or_insert_with(|| event.encode(Form(member.form), subscription, names_topic, arena));
-            let Some(frame) = frame.as_ref().filter(|_| !has_extensions || connection.reads_extensions)
-            else {
-                inexpressible += 1;
-                continue;
-            };
-            if frame.message_len > connection.peer_bytes_max {
-                too_long += 1;
-                continue;
-            }
-            let length = (frame.end - frame.start) as usize;
-            if !connection.outbox.admits(length, limit) {
-                full.push(member.connection);
-                continue;
-            }
-            connection.outbox.share(&frame.block, frame.start, frame.end, arena.octets(frame));
-            queued += 1;
-            if !connection.is_dirty {
-                connection.is_dirty = true;
-                self.dirty.push_back(crate::ConnKey { slot: member.connection, guard: connection.guard });
-            }
-            if connection.outbox.is_half_full(limit) && !connection.parked.has(Parked::OUTBOX) {
-                connection.parked.set(Parked::OUTBOX);
-                add(&self.shared.counters[self.id.index()].parked, 1);
-            }
-        }
-        self.visits += visited;
-        let counters = self.counters();
-        add(&counters.events, queued);
-        if too_long > 0 || inexpressible > 0 {
-            add(&counters.events_too_long, too_long);
-            add(&counters.events_inexpressible, inexpressible);
-            tracing::warn!(topic = event.topic, too_long, inexpressible, "events not delivered");
-        }
-        for slot in full {
-            self.cut(slot, Cut::OutboxFull);
-        }
-    }
-}
-
-impl Event<'_> {
-    fn encode(
-        &self,
-        form: Form,
-        subscription: SubscriptionId,
-        names_topic: bool,
-        arena: &mut crate::arena::Arena,
-    ) -> Option<EventFrame> {
-        let payload = self.payload_for(form.serializer())?;
-        let topic = [("topic", Value::Str(Cow::Borrowed(self.topic)))];
-        let details = if names_topic { Dict::pairs(&topic) } else { Dict::EMPTY };
-        let message = Message::Event { subscription, publication: self.id, details, payload };
-        let estimate = EVENT_BYTES + payload.len() + if names_topic { self.topic.len() } else { 0 };
-        let serializer = form.serializer();
-        arena
-            .add(|out| form.framing().frame(serializer, out, estimate, |out| message.encode(serializer, out)))
-            .ok()
-    }
-
-    fn payload_for(&self, serializer: Serializer) -> Option<Payload<'_>> {
-        if self.payload.is_none() || self.payload.serializer() == serializer {
-            return Some(self.payload);
-        }
-        let cached = &self.transcoded[serializer as usize];
-        cached
-            .get_or_init(|| self.payload.to_buf().transcode(serializer).ok())
-            .as_ref()
-            .map(PayloadBuf::as_payload)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wampline_routing::RequestIds;
+use wampline_routing::history::HistoryRules;
 use wampline_routing::uri::UriRules;
+use wampline_routing::{Disclosure, RequestIds, RetainedLimits, TrustLevels};
 
 /// The whole configuration of the engine.
 #[derive(Clone, Debug)]
@@ -43,10 +44,30 @@ pub struct Realm {
     pub uri_rules: UriRules,
     /// How request ids are checked.
     pub request_ids: RequestIds,
+    /// Whether what a client uses must have been announced by it.
+    pub features: FeatureRules,
+    /// Whether publishers and callers are disclosed.
+    pub disclosure: Arc<Disclosure>,
+    /// How far publishers and callers are trusted.
+    pub trust_levels: Arc<TrustLevels>,
+    /// What is retained at most.
+    pub retained: RetainedLimits,
+    /// Which subscriptions have a history.
+    pub history: Arc<HistoryRules>,
     /// How long a call without a `timeout` of its own may take; `None` for any time.
     pub call_timeout: Option<Duration>,
     /// How long any call may take, whatever it asks for; `None` for any time.
     pub call_timeout_max: Option<Duration>,
+}
+
+/// Whether a client may use what it has not announced in HELLO.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FeatureRules {
+    /// It may, where that harms nobody: many clients do.
+    #[default]
+    Lenient,
+    /// It is a protocol violation where the specification says so.
+    Strict,
 }
 
 /// Everything that is bounded, with its default.
@@ -90,6 +111,11 @@ impl Realm {
             name: name.into(),
             uri_rules: UriRules::default(),
             request_ids: RequestIds::default(),
+            features: FeatureRules::default(),
+            disclosure: Arc::default(),
+            trust_levels: Arc::default(),
+            retained: RetainedLimits::default(),
+            history: Arc::default(),
             call_timeout: None,
             call_timeout_max: None,
         }

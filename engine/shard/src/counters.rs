@@ -46,6 +46,10 @@ pub struct Counters {
     pub events_too_long: AtomicU64,
     /// EVENTs not queued because the receiver's serializer cannot express them.
     pub events_inexpressible: AtomicU64,
+    /// Retained events that went because of a bound.
+    pub retained_evicted: AtomicU64,
+    /// Retained events that a subscriber did not get because there were more than it may have queued.
+    pub retained_omitted: AtomicU64,
     /// Calls accepted.
     pub calls: AtomicU64,
     /// Calls answered with RESULT.

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use wampline_routing::feature::ClientFeatures;
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{
-    Answer, CallOptions, CallRef, CancelMode, Delta, DeltaNumber, Identity, PayloadAttributes, RealmId,
-    RegisterOptions, SessionRef, Tried,
+    Answer, CallOptions, CallRef, CancelMode, Delta, DeltaNumber, Identity, PayloadAttributes, Publication,
+    RealmId, RegisterOptions, SentTo, SessionRef, ShardId, Tried,
 };
-use wampline_wire::{PayloadBuf, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
+use wampline_wire::{PayloadBuf, RegistrationId, RequestId, SessionId, SubscriptionId};
 
 /// What a lane counts for a frame beside its payload, in octets.
 const FRAME_BYTES: usize = 128;
@@ -29,6 +30,10 @@ pub(crate) enum Frame {
     Answer { to: SessionRef, answer: Answer },
     /// A publication, for the members of these subscriptions on the destination.
     Publication { publication: Arc<Publication>, subscriptions: Subscriptions },
+    /// To a realm's home: a publication to be kept there. Must be acknowledged if the publisher asked for that.
+    Keep(Box<Keep>),
+    /// From a home: the retained events that a subscription begins with. Must be released to it, unless it has ended.
+    Snapshot { to: SessionRef, snapshot: Box<Snapshot> },
     /// A call, for a callee on the destination. Must end in a final reply, come back, or be cancelled.
     Invoke(Box<Invoke>),
     /// From the callee's shard: the INVOCATION was never queued to the callee. Another one may be tried.
@@ -51,6 +56,15 @@ pub(crate) enum HomeRequest {
         request: RequestId,
         policy: MatchPolicy,
         topic: Box<str>,
+        nkey: Option<Box<str>>,
+    },
+    /// Retained events for a subscription that has just begun.
+    Retained {
+        subscription: SubscriptionId,
+        /// What the asking shard knows the question by.
+        question: u64,
+        identity: Arc<Identity>,
+        features: ClientFeatures,
     },
     Unsubscribe {
         request: RequestId,
@@ -68,17 +82,36 @@ pub(crate) enum HomeRequest {
     },
 }
 
-/// A publication that other shards deliver too; one block for all of them.
-#[derive(Debug)]
-pub(crate) struct Publication {
-    pub(crate) realm: RealmId,
-    pub(crate) id: PublicationId,
-    pub(crate) topic: Box<str>,
-    pub(crate) payload: PayloadBuf,
-}
-
 /// Subscriptions that a publication matches, and whether their events name the topic (pattern-based ones do).
 pub(crate) type Subscriptions = SmallVec<[(SubscriptionId, bool); 2]>;
+
+/// A publication that its realm's home keeps.
+#[derive(Debug)]
+pub(crate) struct Keep {
+    pub(crate) publication: Arc<Publication>,
+    /// Where it is sent as an event.
+    pub(crate) sent_to: SentTo,
+    /// Who waits for PUBLISHED.
+    pub(crate) acknowledge: Option<(SessionRef, RequestId)>,
+}
+
+/// The retained events of a subscription for one session, the oldest first.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) subscription: SubscriptionId,
+    pub(crate) question: u64,
+    /// Its events name the topic: it is pattern-based.
+    pub(crate) names_topic: bool,
+    pub(crate) events: Vec<SnapshotEvent>,
+}
+
+/// A retained event.
+#[derive(Debug)]
+pub(crate) struct SnapshotEvent {
+    pub(crate) publication: Arc<Publication>,
+    /// If it was also sent to this shard for this subscription: from which shard, and its number there.
+    pub(crate) live: Option<(ShardId, u64)>,
+}
 
 /// A call on its way to its callee, with all that is needed to try another one.
 #[derive(Clone, Debug)]
@@ -149,7 +182,11 @@ impl Frame {
     fn octets(&self) -> usize {
         FRAME_BYTES
             + match self {
-                Frame::Publication { publication, .. } => publication.payload.len() + publication.topic.len(),
+                Frame::Publication { publication, .. } => publication.octets(),
+                Frame::Keep(keep) => keep.publication.octets(),
+                Frame::Snapshot { snapshot, .. } => {
+                    snapshot.events.iter().map(|event| event.publication.octets()).sum()
+                }
                 Frame::Invoke(invoke) | Frame::Returned(invoke, _) => invoke.payload.len(),
                 Frame::Reply(reply) => reply.payload.len(),
                 Frame::Changes { changes, .. } => changes.len() * FRAME_BYTES,

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wampline_routing::{Answer, Directory, DirectoryLimits, RealmId, SessionRef, ShardId, Visibility};
-use wampline_wire::SessionId;
+use wampline_routing::uri::MatchPolicy;
+use wampline_routing::{
+    Answer, Directory, DirectoryLimits, RealmId, RetainedLimits, SessionRef, ShardId, SubscribeRequest,
+    Visibility,
+};
+use wampline_wire::{SessionId, SubscriptionId};
 
 use crate::frame::{Frame, HomeRequest, Reply};
+use crate::keep::Kept;
 use crate::shard::{Shard, Shared};
 
 /// Subscriptions and registrations of departed sessions that are released in one turn.
@@ -18,7 +23,10 @@ const RELEASE_AT_ONCE: usize = 64;
 /// The directories of the realms whose home this shard is.
 #[derive(Debug)]
 pub(crate) struct Home {
-    visibility: Visibility,
+    pub(crate) visibility: Visibility,
+    /// What is kept of publications.
+    pub(crate) kept: Kept,
+    retained_limits: Box<[RetainedLimits]>,
     directories: BTreeMap<RealmId, Directory>,
     /// Realms with departed sessions that still own something.
     releasing: Vec<RealmId>,
@@ -33,11 +41,16 @@ impl Home {
         };
         let realms = (0..shared.config.realms.len()).map(|n| RealmId(n as u16));
         let own = realms.filter(|realm| shared.home(*realm) == id);
-        Home {
+        let directories = own.map(|realm| (realm, Directory::new(realm, limits, hasher)));
+        let mut home = Home {
             visibility: Visibility::new(id, shared.shards),
-            directories: own.map(|realm| (realm, Directory::new(realm, limits, hasher))).collect(),
+            kept: Kept::default(),
+            retained_limits: shared.config.realms.iter().map(|realm| realm.retained).collect(),
+            directories: directories.collect(),
             releasing: Vec::new(),
-        }
+        };
+        home.open_histories(shared);
+        home
     }
 
     pub(crate) fn is_releasing(&self) -> bool {
@@ -54,7 +67,46 @@ impl Home {
         if self.visibility.is_waiting() {
             residue.push("answers that wait for a change to be visible".into());
         }
+        residue.extend(self.kept.residue());
         residue
+    }
+
+    /// What a realm retains at most.
+    pub(crate) fn retained_limits(&self, realm: RealmId) -> RetainedLimits {
+        self.retained_limits[realm.index()]
+    }
+
+    /// Makes the subscriptions that have a history: they are there before anybody subscribes.
+    fn open_histories(&mut self, shared: &Shared) {
+        for (realm, directory) in &mut self.directories {
+            for rule in shared.config.realms[realm.index()].history.rules() {
+                let pinned = directory.pin(rule.policy, &rule.uri);
+                // (What the rules hold a table has taken, and an empty directory takes no less.)
+                self.kept.open_history(*realm, pinned.expect("invariant: the rules are admitted"), rule);
+            }
+        }
+    }
+
+    /// How a subscription matches, and its topic or pattern.
+    pub(crate) fn topic_of(
+        &self,
+        realm: RealmId,
+        subscription: SubscriptionId,
+    ) -> Option<(MatchPolicy, Arc<str>)> {
+        let (policy, topic) = self.directories.get(&realm)?.topic_of(subscription)?;
+        Some((policy, topic.clone()))
+    }
+
+    /// Takes a subscription from a session ("Subscription Revocation"). Gives whether it had it.
+    pub(crate) fn revoke(
+        &mut self,
+        realm: RealmId,
+        subscription: SubscriptionId,
+        session: SessionId,
+        reason: Option<&str>,
+    ) -> bool {
+        let Some(directory) = self.directories.get_mut(&realm) else { return false };
+        directory.revoke(subscription, session, reason, &mut self.visibility)
     }
 
     fn request(&mut self, realm: RealmId, session: SessionId, from: SessionRef, request: HomeRequest) {
@@ -69,8 +121,12 @@ impl Home {
                     self.releasing.push(realm);
                 }
             }
-            HomeRequest::Subscribe { request, policy, topic } => {
-                directory.subscribe(session, request, policy, &topic, out);
+            HomeRequest::Subscribe { request, policy, topic, nkey } => {
+                let asked = SubscribeRequest { request, policy, topic: &topic, nkey: nkey.as_deref() };
+                directory.subscribe(session, asked, out);
+            }
+            HomeRequest::Retained { subscription, question, identity, features } => {
+                self.ask_retained(realm, from, (subscription, question), (identity, features));
             }
             HomeRequest::Unsubscribe { request, subscription } => {
                 directory.unsubscribe(session, request, subscription, out);
@@ -110,8 +166,12 @@ impl Shard {
             }
             Frame::Answer { to, answer } => self.answer(to, answer),
             Frame::Publication { publication, subscriptions } => {
-                self.publication(&publication, &subscriptions)
+                self.publication(from, &publication, &subscriptions)
             }
+            Frame::Keep(keep) => {
+                self.home.keep(self.now, from, *keep, &self.shared, self.id);
+            }
+            Frame::Snapshot { to, snapshot } => self.retained(to, *snapshot),
             Frame::Invoke(invoke) => self.invoke_from_afar(*invoke),
             Frame::Returned(invoke, why) => self.call_returned(*invoke, why),
             Frame::Reply(reply) => {
@@ -140,7 +200,9 @@ impl Shard {
                 return;
             }
             for (to, answer) in answers {
-                if to.shard == self.id {
+                if let Answer::Retained(number) = answer {
+                    self.send_snapshot(to, number);
+                } else if to.shard == self.id {
                     self.answer(to, answer);
                 } else {
                     self.send(to.shard, Frame::Answer { to, answer }, None);
@@ -182,6 +244,10 @@ impl Shard {
             Answer::Unsubscribed(request, result) => self.unsubscribed(to.slot, request, result),
             Answer::Registered(request, result) => self.registered(to.slot, request, result),
             Answer::Unregistered(request, result) => self.unregistered(to.slot, request, result),
+            Answer::Published(request, publication) => self.published(to.slot, request, publication),
+            Answer::Revoked(subscription, reason) => self.revoked(to.slot, subscription, reason.as_deref()),
+            // The home shard answers these with a snapshot.
+            Answer::Retained(_) => {}
             Answer::RegistrationRevoked(registration, reason) => {
                 self.registration_revoked(to.slot, registration, reason);
             }

@@ -1,6 +1,7 @@
 //! How a session begins: HELLO, the home shard's consent, WELCOME or ABORT.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ahash::AHashMap;
@@ -19,7 +20,7 @@ use crate::shard::Shard;
 pub(crate) const ANONYMOUS: &str = "anonymous";
 
 /// Octets of a WELCOME, about.
-const WELCOME_BYTES: usize = 1536;
+const WELCOME_BYTES: usize = 2048;
 
 impl Shard {
     /// HELLO (basic profile, "Session Establishment").
@@ -59,6 +60,9 @@ impl Shard {
             features,
             requests: RequestSequence::default(),
             subscriptions: AHashMap::with_hasher(hasher.clone()),
+            subscribing: Vec::new(),
+            holding: None,
+            nodes: BTreeSet::new(),
             registrations: AHashMap::with_hasher(hasher.clone()),
             calls: AHashMap::with_hasher(hasher.clone()),
             invocations: Invocations::new(hasher),

@@ -83,6 +83,7 @@ impl Shard {
         connection.held = None;
         connection.parked.clear(Parked::REQUEST);
         connection.past_invocations = connection.past_invocations.max(entry.invocations.last());
+        entry.holding = None;
         let calls = std::mem::take(&mut entry.calls);
         let invocations = entry.invocations.take();
         let services = std::mem::take(&mut entry.registrations);

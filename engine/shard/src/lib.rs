@@ -12,15 +12,19 @@ mod connection;
 mod counters;
 mod deadline;
 mod dealer;
+mod event;
 mod frame;
 mod group;
+mod holding;
 mod home;
 mod input;
 mod join;
+mod keep;
 mod lane;
 mod leave;
 mod outbox;
 mod output;
+mod publish;
 mod register;
 mod route;
 mod session;
@@ -28,13 +32,13 @@ mod shard;
 mod slots;
 mod timeout;
 
-pub use config::{Config, Limits, Listener, Realm};
+pub use config::{Config, FeatureRules, Limits, Listener, Realm};
 pub use counters::Counters;
 pub use frame::Batch;
 pub use output::Output;
 pub use shard::{Shard, Shared};
 pub use wampline_routing::uri::UriRules;
-pub use wampline_routing::{RequestIds, ShardId};
+pub use wampline_routing::{RequestIds, RetainedLimits, ShardId};
 
 use std::net::SocketAddr;
 

@@ -9,14 +9,16 @@
 //! `Left` lasts until the home shard has released what the session owned; the slot is not used again before. What the
 //! session owned here (memberships) is taken back in slices meanwhile.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::frame::Invoke;
 use ahash::{AHashMap, AHashSet};
 use wampline_routing::feature::ClientFeatures;
-use wampline_routing::{Identity, Invocations, RealmId, RequestSequence};
+use wampline_routing::{Identity, Invocations, Member, RealmId, RequestSequence};
 use wampline_wire::{RegistrationId, RequestId, SessionId, SubscriptionId};
+
+use crate::holding::Holding;
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -30,6 +32,12 @@ pub(crate) struct Session {
     pub(crate) requests: RequestSequence,
     /// Memberships, with the position in the member list.
     pub(crate) subscriptions: AHashMap<SubscriptionId, u32>,
+    /// SUBSCRIBEs with options that matter when the answer comes.
+    pub(crate) subscribing: Vec<Subscribing>,
+    /// Its events, while it waits for retained ones.
+    pub(crate) holding: Option<Box<Holding>>,
+    /// The subscriptions in which it is a node of the ring.
+    pub(crate) nodes: BTreeSet<SubscriptionId>,
     pub(crate) registrations: AHashMap<RegistrationId, Service>,
     /// Calls that wait for their answer, by CALL.Request, with their slot.
     pub(crate) calls: AHashMap<RequestId, u32>,
@@ -66,6 +74,14 @@ pub(crate) struct Waiting {
     pub(crate) more: Vec<Invoke>,
 }
 
+/// A SUBSCRIBE that has no answer yet, and what it asked for beside the subscription.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subscribing {
+    pub(crate) request: RequestId,
+    pub(crate) get_retained: bool,
+    pub(crate) is_node: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionState {
     /// HELLO has come, the home shard has been asked.
@@ -81,5 +97,12 @@ pub(crate) enum SessionState {
 impl Session {
     pub(crate) fn id(&self) -> SessionId {
         self.identity.session
+    }
+
+    /// Whether the events for this member wait.
+    pub(crate) fn is_holding(&self, member: &Member) -> bool {
+        self.holding.is_some()
+            && self.connection == Some(member.connection)
+            && self.state == SessionState::Open
     }
 }

@@ -102,6 +102,12 @@ pub struct Shard {
     pub(crate) inbox: VecDeque<Frame>,
     /// Changes applied since the last acknowledgement, by home.
     pub(crate) unacknowledged: Vec<u64>,
+    /// How many publications of this shard's sessions were to be retained.
+    pub(crate) retained_sent: u64,
+    /// By shard: the number of the newest publication to be retained that has come from there.
+    pub(crate) retained_seen: Vec<u64>,
+    /// How many questions for retained events this shard has asked.
+    pub(crate) last_question: u64,
     /// Connections whose parked input may go on.
     pub(crate) resumable: VecDeque<ConnKey>,
     /// Connections with something to send or to close.
@@ -169,6 +175,9 @@ impl Shard {
             anonymous: crate::join::ANONYMOUS.into(),
             inbox: VecDeque::new(),
             unacknowledged: vec![0; shards as usize],
+            retained_sent: 0,
+            retained_seen: vec![0; shards as usize],
+            last_question: 0,
             resumable: VecDeque::new(),
             dirty: VecDeque::new(),
             actions: VecDeque::new(),
@@ -398,6 +407,7 @@ impl Shard {
             let (topics, procedures) = realm.replica.len();
             note("replica topics", topics);
             note("replica procedures", procedures);
+            note("replica rings", realm.replica.rings_len());
             note("members", usize::from(!realm.members.is_empty()));
         }
         residue.extend(self.home.residue());

@@ -14,6 +14,7 @@ use super::address::{Address, collide};
 use super::diagnostics::Diagnostics;
 use super::raw::{self, Protocol, Raw};
 use super::realm::check_realm;
+use super::rules;
 use super::{Overrides, Settings};
 use crate::logging::LogSettings;
 use crate::tls::{self, Part};
@@ -209,13 +210,33 @@ fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec
         let place = raw.name.span();
         let (uri_rules, request_ids) = (raw.uri_rules.get(found), raw.request_ids.get(found));
         let (call_timeout, call_timeout_max) = (raw.call_timeout.get(found), raw.call_timeout_max.get(found));
+        let features = raw.features.get(found);
+        let retained = shard::RetainedLimits {
+            events_max: raw.retained.events_max.get(found),
+            octets_max: raw.retained.bytes_max.take(found).unwrap_or_default(),
+            ttl: raw.retained.ttl.get(found),
+        };
+        let disclosure = rules::disclosure(raw.disclose, uri_rules, found);
+        let trust_levels = rules::trust_levels(raw.trust_levels, uri_rules, found);
+        let history = rules::history(raw.history, uri_rules, found);
         let Some(name) = raw.name.take(found) else { continue };
         if let Err(message) = check_realm(&name, uri_rules) {
             found.add(place, message);
         } else if !names.insert(name.clone()) {
             found.add(place, format!("the realm {name:?} is there already, expected another name"));
         }
-        realms.push(shard::Realm { name, uri_rules, request_ids, call_timeout, call_timeout_max });
+        realms.push(shard::Realm {
+            name,
+            uri_rules,
+            request_ids,
+            call_timeout,
+            call_timeout_max,
+            features,
+            disclosure,
+            trust_levels,
+            retained,
+            history,
+        });
     }
     realms
 }

@@ -11,6 +11,7 @@ mod diagnostics;
 mod lists;
 mod raw;
 mod realm;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod units;

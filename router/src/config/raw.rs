@@ -7,10 +7,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 use wampline_driver::DriverChoice;
-use wampline_shard::{RequestIds, ShutdownMode, UriRules};
+use wampline_routing::Disclose;
+use wampline_routing::uri::MatchPolicy;
+use wampline_shard::{FeatureRules, RequestIds, ShutdownMode, UriRules};
 use wampline_wire::Serializer;
 
-use super::values::{Checked, Choice, Count, Named, OrOff, Pin, Shards, Size, Span, Text};
+use super::values::{Checked, Choice, Count, Named, OrOff, Pattern, Pin, Shards, Size, Span, Text};
 use crate::logging::LogFormat;
 
 /// The longest message that any listener accepts: lengths travel in 24 bits on RawSocket, and 2^24 itself is never sent.
@@ -184,6 +186,91 @@ pub(super) struct Realm {
     /// How long any call may take, whatever it asks for.
     #[serde(default)]
     pub call_timeout_max: Checked<OrOff<Span<{ MS }, { 24 * H }, { 30 * S }>, false>>,
+    /// Whether what a client uses must have been announced by it.
+    #[serde(default)]
+    pub features: Checked<Choice<FeatureRules>>,
+    /// What is retained at most.
+    #[serde(default)]
+    pub retained: Retained,
+    /// Whether publishers and callers are disclosed, by URI.
+    #[serde(default)]
+    pub disclose: Vec<Disclosure>,
+    /// How far publishers and callers are trusted, by URI and role.
+    #[serde(default)]
+    pub trust_levels: Vec<TrustLevel>,
+    /// Which subscriptions have a history of their events.
+    #[serde(default)]
+    pub history: Vec<History>,
+}
+
+/// What a realm retains at most.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct Retained {
+    /// Retained events; the oldest goes first.
+    pub events_max: Checked<Count<0, COUNT_MAX, 10_000>>,
+    /// Octets of retained events.
+    pub bytes_max: Checked<Size<0, { 64 << 30 }, { 64 << 20 }>>,
+    /// How long an event is retained; a publication may ask for less.
+    pub ttl: Checked<OrOff<Span<{ S }, { 8760 * H }, { H }>, false>>,
+}
+
+/// Whether publishers to, and callers of, a URI are disclosed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Disclosure {
+    /// The URI or pattern.
+    pub uri: Checked<Pattern>,
+    /// How it matches.
+    #[serde(default, rename = "match")]
+    pub policy: Checked<Choice<MatchPolicy>>,
+    /// Whether publishers are disclosed; nothing: another rule may say.
+    #[serde(default)]
+    pub publisher: Checked<Choice<Disclose>>,
+    /// Whether callers are disclosed; nothing: another rule may say.
+    #[serde(default)]
+    pub caller: Checked<Choice<Disclose>>,
+}
+
+/// How far publishers to, and callers of, a URI are trusted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct TrustLevel {
+    /// The URI or pattern.
+    pub uri: Checked<Pattern>,
+    /// How it matches.
+    #[serde(default, rename = "match")]
+    pub policy: Checked<Choice<MatchPolicy>>,
+    /// The authrole that this is about; nothing: every one.
+    #[serde(default)]
+    pub role: Checked<Text>,
+    /// The level of publications.
+    #[serde(default)]
+    pub publisher: Checked<OrOff<Count<0, COUNT_MAX, 0>, false>>,
+    /// The level of calls.
+    #[serde(default)]
+    pub caller: Checked<OrOff<Count<0, COUNT_MAX, 0>, false>>,
+}
+
+/// A subscription that has a history.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct History {
+    /// The topic or pattern of the subscription.
+    pub uri: Checked<Pattern>,
+    /// How it matches.
+    #[serde(default, rename = "match")]
+    pub policy: Checked<Choice<MatchPolicy>>,
+    /// Events kept; the oldest goes first.
+    #[serde(default)]
+    pub events_max: Checked<Count<1, COUNT_MAX, 1_000>>,
+    /// Octets kept.
+    #[serde(default)]
+    pub bytes_max: Checked<Size<{ 1 << 10 }, { 64 << 30 }, { 16 << 20 }>>,
 }
 
 /// A list of names of `T`, each at most once; absent: all of them.
@@ -260,4 +347,23 @@ impl Named for UriRules {
 impl Named for RequestIds {
     const CHOICES: &'static [(&'static str, RequestIds)] =
         &[("lenient", RequestIds::Lenient), ("strict", RequestIds::Strict)];
+}
+
+impl Named for FeatureRules {
+    const CHOICES: &'static [(&'static str, FeatureRules)] =
+        &[("lenient", FeatureRules::Lenient), ("strict", FeatureRules::Strict)];
+}
+
+impl Named for MatchPolicy {
+    const CHOICES: &'static [(&'static str, MatchPolicy)] = &[
+        (MatchPolicy::Exact.as_str(), MatchPolicy::Exact),
+        (MatchPolicy::Prefix.as_str(), MatchPolicy::Prefix),
+        (MatchPolicy::Wildcard.as_str(), MatchPolicy::Wildcard),
+    ];
+}
+
+impl Named for Disclose {
+    const CHOICES: &'static [(&'static str, Disclose)] =
+        &[("on_request", Disclose::OnRequest), ("always", Disclose::Always), ("never", Disclose::Never)];
+    const DEFAULT: bool = false;
 }

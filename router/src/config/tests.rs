@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use wampline_driver::{DriverChoice, Endpoint};
-use wampline_shard::{Limits, RequestIds, ShutdownMode, UriRules};
+use wampline_routing::Disclose;
+use wampline_shard::{FeatureRules, Limits, RequestIds, RetainedLimits, ShutdownMode, UriRules};
 use wampline_transports::server::Origins;
 use wampline_wire::Serializer;
 
@@ -140,6 +141,11 @@ fn every_key_arrives() {
         request_ids = "strict"
         call_timeout = "5s"
         call_timeout_max = "1m"
+        features = "strict"
+        retained = { events_max = 5, bytes_max = "6KiB", ttl = "7s" }
+        disclose = [{ uri = "com.", match = "prefix", publisher = "always", caller = "never" }]
+        trust_levels = [{ uri = "com..x", match = "wildcard", role = "admin", publisher = 3, caller = 0 }]
+        history = [{ uri = "com.log", events_max = 8, bytes_max = "9KiB" }]
         [[realms]]
         name = "Zwei"
         "#,
@@ -190,6 +196,23 @@ fn every_key_arrives() {
     assert_eq!(one.call_timeout, Some(Duration::from_secs(5)));
     assert_eq!(one.call_timeout_max, Some(Duration::from_secs(60)));
     assert_eq!((two.call_timeout, two.call_timeout_max), (None, None));
+    assert_eq!((one.features, two.features), (FeatureRules::Strict, FeatureRules::Lenient));
+    let ttl = Some(Duration::from_secs(7));
+    assert_eq!(one.retained, RetainedLimits { events_max: 5, octets_max: 6 << 10, ttl });
+    assert_eq!(two.retained, RetainedLimits::default());
+    assert_eq!(one.disclosure.publisher("com.a"), Disclose::Always);
+    assert_eq!(
+        (one.disclosure.caller("com.a"), two.disclosure.caller("com.a")),
+        (Disclose::Never, Disclose::OnRequest)
+    );
+    assert_eq!(
+        (one.trust_levels.publisher("com.a.x", "admin"), one.trust_levels.caller("com.a.x", "guest")),
+        (Some(3), None)
+    );
+    assert_eq!(one.trust_levels.caller("com.a.x", "admin"), Some(0));
+    let [history] = one.history.rules() else { panic!("one rule") };
+    assert_eq!((&*history.uri, history.events_max, history.octets_max), ("com.log", 8, 9 << 10));
+    assert!(two.history.rules().is_empty());
 }
 
 #[test]
@@ -406,4 +429,25 @@ fn no_text_makes_the_reader_panic() {
         let line_end = at + example[at..].find('\n').unwrap_or(0);
         let _ = report(&format!("{}{}{}", &example[..at], values[at % values.len()], &example[line_end..]));
     }
+}
+
+#[test]
+fn rules_by_uri_are_checked() {
+    check(
+        r#"[[realms]]
+name = "one"
+disclose = [{ uri = "a..b" }, { uri = "a", caller = "perhaps" }, { uri = "c" }, { uri = "c" }]
+trust_levels = [{ uri = "a b", match = "prefix" }, { uri = 7 }, { uri = "a", publisher = -1 }]
+history = [{ uri = "", match = "prefix" }, { uri = "", match = "prefix" }]
+"#,
+        &[
+            "w.toml:3:21: \"a..b\" cannot be matched as exact: invalid URI: an empty component at octet 2",
+            "w.toml:3:53: \"perhaps\" is not valid here, expected \"on_request\" or \"always\" or \"never\"",
+            "w.toml:3:89: there is a rule for \"c\" already, expected one",
+            "w.toml:4:25: \"a b\" cannot be matched as prefix: invalid URI: whitespace at octet 1",
+            "w.toml:4:60: 7 is not valid here, expected a URI or pattern",
+            "w.toml:4:90: -1 is out of range, expected an integer from 0 to 2147483648, or \"off\"",
+            "w.toml:5:52: \"\" has a history already, expected one",
+        ],
+    );
 }

@@ -302,6 +302,29 @@ impl Setting for Text {
     }
 }
 
+/// A URI or pattern; an empty one is a pattern too. It has no default.
+#[derive(Debug)]
+pub(super) struct Pattern;
+
+impl Setting for Pattern {
+    type Out = String;
+
+    fn read(value: &Value) -> Result<String, String> {
+        match value {
+            Value::String(text) => Ok(text.clone()),
+            _ => Err(unexpected(value, "a URI or pattern")),
+        }
+    }
+
+    fn default() -> Option<String> {
+        None
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
 /// How many shards: an integer from 1 to [`SHARDS_MAX`], or `"auto"` (`None`): one per core.
 #[derive(Debug)]
 pub(super) struct Shards;

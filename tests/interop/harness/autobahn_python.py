@@ -84,8 +84,8 @@ class AutobahnPeer(Peer):
     async def unsubscribe(self, subscription):
         await self.step(subscription.inner.unsubscribe())
 
-    async def publish(self, topic, args=None, kwargs=None, *, acknowledge=True, exclude_me=None):
-        options = PublishOptions(acknowledge=acknowledge or None, exclude_me=exclude_me)
+    async def publish(self, topic, args=None, kwargs=None, *, acknowledge=True, exclude_me=None, options=None):
+        options = PublishOptions(acknowledge=acknowledge or None, exclude_me=exclude_me, **(options or {}))
         done = self.inner.publish(topic, *(args or []), options=options, **(kwargs or {}))
         if acknowledge:
             return (await self.step(done)).id

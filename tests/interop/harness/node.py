@@ -114,8 +114,10 @@ class NodePeer(Peer):
     async def unsubscribe(self, subscription):
         await self.tell("unsubscribe", subscription=subscription.id)
 
-    async def publish(self, topic, args=None, kwargs=None, *, acknowledge=True, exclude_me=None):
-        options = {} if exclude_me is None else {"exclude_me": exclude_me}
+    async def publish(self, topic, args=None, kwargs=None, *, acknowledge=True, exclude_me=None, options=None):
+        options = dict(options or {})
+        if exclude_me is not None:
+            options["exclude_me"] = exclude_me
         await self.tell(
             "publish", topic=topic, args=to_tagged(args or []), kwargs=to_tagged(kwargs or {}), acknowledge=acknowledge, options=options
         )

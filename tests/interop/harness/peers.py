@@ -93,7 +93,7 @@ class Peer:
     async def unsubscribe(self, subscription):
         raise NotImplementedError
 
-    async def publish(self, topic, args=None, kwargs=None, *, acknowledge=True, exclude_me=None):
+    async def publish(self, topic, args=None, kwargs=None, *, acknowledge=True, exclude_me=None, options=None):
         raise NotImplementedError
 
     async def register(self, procedure, behaviour="echo"):

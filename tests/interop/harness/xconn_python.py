@@ -50,8 +50,8 @@ class XconnPeer(Peer):
     async def unsubscribe(self, subscription):
         await self.step(subscription.inner.unsubscribe())
 
-    async def publish(self, topic, args=None, kwargs=None, *, acknowledge=True, exclude_me=None):
-        options = {"acknowledge": True} if acknowledge else {}
+    async def publish(self, topic, args=None, kwargs=None, *, acknowledge=True, exclude_me=None, options=None):
+        options = {**(options or {}), **({"acknowledge": True} if acknowledge else {})}
         if exclude_me is not None:
             options["exclude_me"] = exclude_me
         await self.step(self.inner.publish(topic, args, kwargs, options))

@@ -278,7 +278,14 @@ impl Actor {
     fn subscribe(&mut self, session: SessionNo, oracle: &mut Oracle) {
         let (request, Pattern { policy, uri }) = (self.request(), self.pool.pattern(&mut self.random));
         let uri = if self.random.u8(..30) == 0 { pool::bad_uri(&mut self.random) } else { &uri };
-        self.send(session, &json!([32, request, {"match": policy.name()}, uri]), oracle);
+        let mut options = json!({"match": policy.name()});
+        if self.random.u8(..3) == 0 {
+            options["get_retained"] = json!(true);
+        }
+        if Oracle::is_node(session) {
+            options["nkey"] = json!(format!("node{}", session % 5));
+        }
+        self.send(session, &json!([32, request, options, uri]), oracle);
     }
 
     fn register(&mut self, session: SessionNo, oracle: &mut Oracle) {
@@ -324,8 +331,29 @@ impl Actor {
         if self.random.bool() {
             options["exclude_me"] = json!(self.random.bool());
         }
+        if self.random.u8(..4) == 0 {
+            options["retain"] = json!(true);
+        }
+        if self.random.u8(..8) == 0 {
+            options["rkey"] = json!(self.random.u8(..9).to_string());
+        }
+        if self.random.u8(..6) == 0 {
+            self.restrict(&mut options, oracle);
+        }
         let (request, number, padding) = (self.request(), oracle.next_numbers().0, self.padding());
         self.send(session, &json!([16, request, options, topic, [number, padding]]), oracle);
+    }
+
+    /// Adds a black- or whitelist.
+    fn restrict(&mut self, options: &mut Value, oracle: &Oracle) {
+        let known: Vec<_> = oracle.sessions.iter().filter_map(|session| session.identity.clone()).collect();
+        let chosen: Vec<_> = known.into_iter().filter(|_| self.random.bool()).collect();
+        match self.random.u8(..4) {
+            0 => options["exclude"] = chosen.iter().map(|(id, _)| *id).collect(),
+            1 => options["eligible"] = chosen.iter().map(|(id, _)| *id).collect(),
+            2 => options["exclude_authid"] = chosen.iter().map(|(_, authid)| authid.clone()).collect(),
+            _ => options["eligible_authid"] = chosen.iter().map(|(_, authid)| authid.clone()).collect(),
+        }
     }
 
     fn call(&mut self, session: SessionNo, oracle: &mut Oracle) {

@@ -48,6 +48,8 @@ pub struct Summary {
     pub sessions: u64,
     /// EVENTs received.
     pub events: u64,
+    /// EVENTs received that were retained.
+    pub retained: u64,
     /// Calls answered.
     pub answers: u64,
     /// Calls that came to their callee by way of another one, which was about to begin or to end.
@@ -102,6 +104,7 @@ impl Summary {
     pub fn add(&mut self, other: &Summary) {
         self.sessions += other.sessions;
         self.events += other.events;
+        self.retained += other.retained;
         self.answers += other.answers;
         self.crossings += other.crossings;
         self.cuts += other.cuts;

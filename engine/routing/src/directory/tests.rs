@@ -41,7 +41,12 @@ impl Realm {
     }
 
     fn subscribe(&mut self, n: u64, id: u64, topic: &str) {
-        self.directory.subscribe(session(n), request(id), MatchPolicy::Exact, topic, &mut self.out);
+        self.subscribe_as(n, id, topic, None);
+    }
+
+    fn subscribe_as(&mut self, n: u64, id: u64, topic: &str, nkey: Option<&str>) {
+        let asked = SubscribeRequest { request: request(id), policy: MatchPolicy::Exact, topic, nkey };
+        self.directory.subscribe(session(n), asked, &mut self.out);
     }
 
     fn register(&mut self, n: u64, id: u64, procedure: &str) {
@@ -193,6 +198,69 @@ fn a_refused_session_that_leaves_harms_no_namesake() {
 }
 
 #[test]
+fn a_revoked_subscription_may_be_unsubscribed_from_once() {
+    let mut realm = Realm::with_sessions(2);
+    realm.subscribe(2, 1, "topic");
+    realm.applied(9);
+    let topic = SubscriptionId::new(1).unwrap();
+    assert!(!realm.directory.revoke(topic, session(1), None, &mut realm.out), "it is not a member");
+    assert!(realm.directory.revoke(topic, session(2), Some("why"), &mut realm.out));
+    assert!(!realm.directory.revoke(topic, session(2), None, &mut realm.out), "it is none any more");
+    assert_eq!(realm.answers(), [(2, Answer::Revoked(topic, Some("why".into())))]);
+    realm.directory.unsubscribe(session(2), request(2), topic, &mut realm.out);
+    realm.directory.unsubscribe(session(2), request(3), topic, &mut realm.out);
+    let expected = [
+        (2, Answer::Unsubscribed(request(2), Ok(topic))),
+        (2, Answer::Unsubscribed(request(3), Err(Refusal::NoSuchSubscription))),
+    ];
+    assert_eq!(realm.answers(), expected);
+    assert_eq!(realm.directory.len().1, 0);
+}
+
+#[test]
+fn the_answer_comes_before_the_revocation() {
+    let mut realm = Realm::with_sessions(1);
+    realm.subscribe(1, 1, "topic");
+    let topic = SubscriptionId::new(1).unwrap();
+    assert!(realm.directory.revoke(topic, session(1), None, &mut realm.out));
+    assert_eq!(realm.answers(), []);
+    assert_eq!(realm.applied(1), [(1, subscribed(1, 1)), (1, Answer::Revoked(topic, None))]);
+}
+
+#[test]
+fn a_pinned_subscription_stays() {
+    let mut realm = Realm::with_sessions(1);
+    let pinned = realm.directory.pin(MatchPolicy::Exact, "topic").unwrap();
+    assert_eq!(realm.directory.pin(MatchPolicy::Exact, "topic"), Ok(pinned));
+    realm.subscribe(1, 1, "topic");
+    assert_eq!(realm.applied(1), [(1, subscribed(1, pinned.get()))]);
+    realm.directory.leave(session(1), at(1), &mut realm.out);
+    assert!(!realm.directory.release(9, &mut realm.out));
+    assert_eq!(realm.directory.len(), (0, 1, 0));
+    assert!(realm.directory.is_empty());
+    let (policy, topic) = realm.directory.topic_of(pinned).unwrap();
+    assert_eq!((policy, &**topic), (MatchPolicy::Exact, "topic"));
+}
+
+#[test]
+fn a_node_is_subscribed_when_every_shard_knows_its_key() {
+    let mut realm = Realm::with_sessions(2);
+    realm.subscribe(2, 1, "topic");
+    assert_eq!(realm.applied(1), [(2, subscribed(1, 1))]);
+    // The subscription is known everywhere, the node is not.
+    realm.subscribe_as(2, 2, "topic", Some("node1"));
+    realm.subscribe_as(2, 3, "topic", Some("node1"));
+    assert_eq!(realm.answers(), []);
+    assert_eq!(realm.applied(2), [(2, subscribed(2, 1)), (2, subscribed(3, 1))]);
+    realm.directory.leave(session(2), at(2), &mut realm.out);
+    realm.directory.release(9, &mut realm.out);
+    let (number, changes) = realm.out.take_changes().unwrap();
+    assert_eq!(number, 4);
+    assert!(matches!(&changes[0], Delta::Node { nkey: None, .. }));
+    assert!(matches!(&changes[1], Delta::Subscription { present: false, .. }));
+}
+
+#[test]
 fn a_shared_registration_takes_callees_of_one_policy() {
     let mut realm = Realm::with_sessions(3);
     let shared = RegisterOptions { invoke: InvocationPolicy::RoundRobin, ..Default::default() };
@@ -224,7 +292,7 @@ fn who_forces_a_registration_takes_it_from_all_others() {
     realm.register_with(3, 1, "procedure", RegisterOptions { force_reregister: true, ..Default::default() });
     let first = RegistrationId::new(1).unwrap();
     let lost = Answer::RegistrationRevoked(first, "registered by another session");
-    assert_eq!(realm.applied(9), [(1, lost), (2, lost), (3, registered(1, 2))]);
+    assert_eq!(realm.applied(9), [(1, lost.clone()), (2, lost), (3, registered(1, 2))]);
     // An UNREGISTER that crosses the revocation succeeds, once.
     realm.directory.unregister(session(1), request(2), first, &mut realm.out);
     realm.directory.unregister(session(1), request(3), first, &mut realm.out);

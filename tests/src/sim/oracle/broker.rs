@@ -4,12 +4,24 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::retained::Retained;
 use super::{Hold, ID_MAX, Oracle, Pending, SessionNo, Step, Verdict, code};
 use crate::sim::pool::{Pattern, Policy};
+
+/// What a SUBSCRIBE asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(super) pattern: Pattern,
+    /// When it was sent.
+    pub(super) at: Step,
+    pub(super) get_retained: bool,
+}
 
 /// From SUBSCRIBED to UNSUBSCRIBED.
 pub(crate) struct Membership {
     pub(super) pattern: Pattern,
+    /// What has come of retained events, if it has asked for them.
+    pub(super) retained: Option<Retained>,
     /// When SUBSCRIBE was sent: what the session itself publishes later waits for the answer.
     asked_at: Step,
     /// When SUBSCRIBED was received.
@@ -26,6 +38,12 @@ pub(super) struct Publication {
     pub(super) sent_at: Step,
     pub(super) is_valid: bool,
     pub(super) excludes_publisher: bool,
+    /// Its options.
+    pub(super) options: Value,
+    /// When PUBLISHED came.
+    pub(super) acknowledged_at: Option<Step>,
+    /// The node that has got it, by subscription, if it goes to one.
+    nodes: BTreeMap<u64, SessionNo>,
     /// Its id, once somebody has learned it.
     id: Option<u64>,
     /// PUBLISHED has come.
@@ -37,7 +55,10 @@ impl Oracle {
     pub(super) fn subscribe(&mut self, session: SessionNo, request: u64, message: &Value) {
         let pattern = pattern_of(message);
         let pending = match is_valid_pattern(&pattern) {
-            true => Pending::Subscribe(pattern, self.step),
+            true => {
+                let get_retained = message[2]["get_retained"].as_bool() == Some(true);
+                Pending::Subscribe(Asked { pattern, at: self.step, get_retained })
+            }
             false => Pending::Refused,
         };
         self.sessions[session].pending.insert((code::SUBSCRIBE, request), pending);
@@ -62,6 +83,9 @@ impl Oracle {
             topic,
             sent_at: self.step,
             excludes_publisher: message[2]["exclude_me"].as_bool() != Some(false),
+            options: message[2].clone(),
+            acknowledged_at: None,
+            nodes: BTreeMap::new(),
             id: None,
             is_acknowledged: false,
             padding: padding_of(&message[4]),
@@ -79,17 +103,23 @@ impl Oracle {
     pub(super) fn published(&mut self, _: SessionNo, pending: Pending, message: &Value) -> Verdict {
         let Pending::Publish(number) = pending else { return Err("the topic is not valid".into()) };
         self.publications[number].is_acknowledged = true;
+        self.publications[number].acknowledged_at = Some(self.step);
         self.publication_id(number, &message[2])
     }
 
     pub(super) fn subscribed(&mut self, session: SessionNo, pending: Pending, message: &Value) -> Verdict {
-        let Pending::Subscribe(pattern, asked_at) = pending else {
+        let Pending::Subscribe(asked) = pending else {
             return Err("the pattern is not valid".into());
         };
+        let retained = asked.get_retained.then(|| Retained::new(asked.at));
+        let (pattern, asked_at) = (asked.pattern, asked.at);
         let id = message[2].as_u64().filter(|id| (1..=ID_MAX).contains(id)).ok_or("id out of range")?;
         let since = self.step;
         let entry = &mut self.sessions[session];
-        if let Some(known) = entry.memberships.get(&id) {
+        if let Some(known) = entry.memberships.get_mut(&id) {
+            if retained.is_some() {
+                known.retained = retained;
+            }
             return match known.pattern == pattern {
                 true => Ok(()),
                 false => Err("the id of another subscription".into()),
@@ -102,7 +132,8 @@ impl Oracle {
             Pending::Unsubscribe(ending, sent_at) if *ending == id => Some(*sent_at),
             _ => None,
         });
-        let membership = Membership { pattern, asked_at, since, ending_at: under_way, seen: BTreeMap::new() };
+        let seen = BTreeMap::new();
+        let membership = Membership { pattern, retained, asked_at, since, ending_at: under_way, seen };
         entry.memberships.insert(id, membership);
         Ok(())
     }
@@ -125,8 +156,11 @@ impl Oracle {
             return Err("the payload has changed".into());
         }
         let same_realm = self.sessions[publisher].realm == self.sessions[session].realm;
-        if !publication.is_valid || !same_realm || (publisher == session && publication.excludes_publisher) {
+        if !publication.is_valid || !same_realm || !self.admits(publication, session) {
             return Err("it should not have been delivered".into());
+        }
+        if message[3]["retained"].as_bool() == Some(true) {
+            return self.retained_event(session, id, number, message);
         }
         let entry = &mut self.sessions[session];
         let last = entry.last_seen.entry(publisher).or_insert(number);
@@ -134,16 +168,57 @@ impl Oracle {
             return Err(format!("events of s{publisher} out of order: {last} came before {number}"));
         }
         *last = number;
-        let Some(membership) = entry.memberships.get(&id) else { return Err("no such membership".into()) };
-        let named = message[3]["topic"].as_str();
-        let names_topic = membership.pattern.policy != Policy::Exact;
-        if !membership.pattern.matches(&publication.topic)
-            || named != names_topic.then_some(publication.topic.as_str())
-        {
-            return Err("the topic is wrong".into());
+        let Some(membership) = entry.memberships.get_mut(&id) else {
+            return Err("no such membership".into());
+        };
+        if let Some(retained) = &mut membership.retained {
+            retained.came_live(
+                number,
+                self.publications[number].topic.clone(),
+                &self.publications[number].options,
+            );
+        }
+        self.judge_topic(session, id, number, message)?;
+        if self.publications[number].options["rkey"].is_string() && Oracle::is_node(session) {
+            let node = *self.publications[number].nodes.entry(id).or_insert(session);
+            if node != session {
+                return Err(format!("node s{node} has got it already"));
+            }
         }
         self.account(session, id, publisher, number)?;
         self.publication_id(number, &message[2])
+    }
+
+    /// The membership matches the topic, and the event names it if it must.
+    pub(super) fn judge_topic(&self, session: SessionNo, id: u64, number: usize, message: &Value) -> Verdict {
+        let membership = &self.sessions[session].memberships[&id];
+        let topic = self.publications[number].topic.as_str();
+        let named = message[3]["topic"].as_str();
+        let names_topic = membership.pattern.policy != Policy::Exact;
+        if !membership.pattern.matches(topic) || named != names_topic.then_some(topic) {
+            return Err("the topic is wrong".into());
+        }
+        Ok(())
+    }
+
+    /// Whether a session subscribes with a node key.
+    pub(crate) fn is_node(session: SessionNo) -> bool {
+        session.is_multiple_of(3)
+    }
+
+    /// Whether a session may receive a publication: by its lists, and as its publisher.
+    pub(super) fn admits(&self, publication: &Publication, session: SessionNo) -> bool {
+        let Some((id, authid)) = &self.sessions[session].identity else { return false };
+        let names = |option: &str, value: Value| {
+            let list = publication.options[option].as_array();
+            list.map(|list| list.contains(&value))
+        };
+        let (id, authid) = (Value::from(*id), Value::from(authid.as_str()));
+        !(publication.publisher == session && publication.excludes_publisher)
+            && names("exclude", id.clone()) != Some(true)
+            && names("exclude_authid", authid.clone()) != Some(true)
+            && names("eligible", id) != Some(false)
+            && names("eligible_authid", authid) != Some(false)
     }
 
     /// All that was owed before this event has come before it, and this one for the first time.
@@ -173,11 +248,13 @@ impl Oracle {
             && publication.sent_at > since
             && membership.pattern.matches(&publication.topic)
             && self.sessions[publication.publisher].realm == self.sessions[session].realm
-            && !(publication.publisher == session && publication.excludes_publisher)
+            && self.admits(publication, session)
+            // Which node of a ring is owed it depends on what its publisher's shard knew of the ring.
+            && !(publication.options["rkey"].is_string() && Oracle::is_node(session))
     }
 
     /// Everybody learns the same id of a publication, and no two have the same.
-    fn publication_id(&mut self, number: usize, id: &Value) -> Verdict {
+    pub(super) fn publication_id(&mut self, number: usize, id: &Value) -> Verdict {
         let id = id.as_u64().filter(|id| (1..=ID_MAX).contains(id)).ok_or("publication id out of range")?;
         let known = self.publications[number].id.get_or_insert(id);
         if *known != id || *self.publication_ids.entry(id).or_insert(number) != number {

@@ -5,11 +5,12 @@
 //! event is owed. Publications and calls carry their number in their arguments, so that every message can be told from
 //! every other.
 //!
-//! `broker.rs` and `dealer.rs` judge messages as they come; `rest.rs` judges what has not come when nothing moves any more.
+//! `broker.rs`, `retained.rs` and `dealer.rs` judge messages as they come; `rest.rs` judges what has not come when nothing moves any more.
 
 mod broker;
 mod dealer;
 mod rest;
+mod retained;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 use super::Summary;
 use super::pool::Pattern;
-use broker::{Membership, Publication};
+use broker::{Asked, Membership, Publication};
 use dealer::{Answer, Call, Invocation, Registration};
 
 /// Counts messages.
@@ -49,6 +50,8 @@ pub(crate) struct Oracle {
 
 pub(crate) struct Session {
     realm: String,
+    /// Its id and authid, once it has been welcomed.
+    pub(crate) identity: Option<(u64, String)>,
     state: State,
     /// From here on nothing is owed to it: its client has begun to end it, or the router has cut it.
     pub(crate) ending_at: Option<Step>,
@@ -82,7 +85,7 @@ enum State {
 /// A request that waits for its answer.
 #[derive(Clone, Debug)]
 enum Pending {
-    Subscribe(Pattern, Step),
+    Subscribe(Asked),
     Unsubscribe(u64, Step),
     Register(Pattern, usize, Step, Option<u64>),
     Unregister(u64),
@@ -164,6 +167,7 @@ impl Oracle {
     pub(crate) fn hello(&mut self, realm: &str, can_cancel: bool) -> SessionNo {
         self.sessions.push(Session {
             realm: realm.into(),
+            identity: None,
             state: State::Joining,
             ending_at: None,
             can_cancel,
@@ -339,6 +343,8 @@ impl Oracle {
         if message[2]["realm"].as_str() != Some(&self.sessions[session].realm) {
             return Err("another realm".into());
         }
+        let authid = message[2]["authid"].as_str().ok_or("no authid")?;
+        self.sessions[session].identity = Some((id, authid.into()));
         self.sessions[session].state = State::Open;
         self.summary.sessions += 1;
         Ok(())

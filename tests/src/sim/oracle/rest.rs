@@ -41,6 +41,7 @@ impl Oracle {
                     return Err(format!("at rest: s{n} has not got {text} for its subscription {id}"));
                 }
             }
+            self.check_retained(n, session, membership)?;
         }
         Ok(())
     }

@@ -1,0 +1,233 @@
+//! PUBLISH: what may be published and on what terms, matched here, delivered here, and handed to every shard that has members
+//! of what it matches.
+//!
+//! An ordinary publication (no option but `acknowledge` and `exclude_me`, in a realm without rules for it) has no [`Terms`];
+//! then none of what they bring is looked at.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use wampline_routing::feature::{ClientFeature, ClientRole};
+use wampline_routing::uri::{MatchPolicy, is_reserved};
+use wampline_routing::{
+    Publication, PublishOptionError, PublishOptions, RealmId, SessionRef, ShardId, ShardSet, Terms, error_uri,
+};
+use wampline_wire::{Dict, ID_MAX, Message, Payload, PublicationId, RequestId, RequestType, SubscriptionId};
+
+use crate::config::FeatureRules;
+use crate::counters::add;
+use crate::event::{EVENT_BYTES, Event};
+use crate::frame::{Frame, Keep, Subscriptions};
+use crate::session::SessionState;
+use crate::shard::Shard;
+
+/// The subscriptions that a publication matches, whether their events name the topic, and the shards that have members.
+type Matches = SmallVec<[(SubscriptionId, bool, ShardSet); 2]>;
+
+/// A publication that may be made.
+pub(crate) struct Accepted<'a> {
+    /// The connection whose message caused it, if one did.
+    pub(crate) from: Option<u32>,
+    pub(crate) realm: RealmId,
+    pub(crate) topic: &'a str,
+    pub(crate) payload: Payload<'a>,
+    pub(crate) terms: Option<Box<Terms>>,
+    /// The session on this shard that does not receive it.
+    pub(crate) excluded: Option<u32>,
+    /// Who waits for PUBLISHED.
+    pub(crate) acknowledge: Option<(SessionRef, RequestId)>,
+}
+
+/// Why a publication is refused.
+enum Refused {
+    /// ERROR if it was to be acknowledged; else it is dropped.
+    Error(&'static str, String),
+    /// The session has broken the protocol.
+    Violation(&'static str),
+}
+
+impl Shard {
+    /// PUBLISH.
+    pub(crate) fn publish(
+        &mut self,
+        slot: u32,
+        session: u32,
+        request: RequestId,
+        options: Dict<'_>,
+        topic: &str,
+        payload: Payload<'_>,
+    ) {
+        let (mut options, read) = PublishOptions::read(&options);
+        if let Err(refused) = self.set_terms(session, topic, &mut options, read) {
+            return self.refuse_publication(slot, request, options.acknowledge, refused);
+        }
+        let published = self.spread(Accepted {
+            from: Some(slot),
+            realm: self.sessions[session].realm,
+            topic,
+            payload,
+            terms: options.terms,
+            excluded: options.excludes_publisher.then_some(session),
+            acknowledge: options.acknowledge.then(|| (self.session_ref(session), request)),
+        });
+        if let Some(publication) = published
+            && options.acknowledge
+            && self.connections[slot].session == Some(session)
+        {
+            let _ = self.post(slot, &Message::Published { request, publication }, EVENT_BYTES);
+        }
+    }
+
+    /// The home shard keeps a publication.
+    pub(crate) fn published(&mut self, session: u32, request: RequestId, publication: PublicationId) {
+        let entry = &self.sessions[session];
+        if let Some(slot) = entry.connection
+            && entry.state == SessionState::Open
+        {
+            let _ = self.post(slot, &Message::Published { request, publication }, EVENT_BYTES);
+        }
+    }
+
+    /// Delivers a publication on this shard and hands it to the others that have members of what it matches, and to the realm's
+    /// home if it is to be kept. Gives its id, unless the home shard will acknowledge it.
+    pub(crate) fn spread(&mut self, accepted: Accepted<'_>) -> Option<PublicationId> {
+        let Accepted { from, realm, topic, payload, mut terms, excluded, acknowledge } = accepted;
+        let id =
+            PublicationId::new(self.random.u64(1..=ID_MAX)).expect("invariant: drawn from the range of ids");
+        add(&self.counters().publications, 1);
+        let mut matches = Matches::new();
+        self.realms[realm.index()].replica.for_each_topic(topic, |policy, found| {
+            matches.push((found.subscription, policy != MatchPolicy::Exact, found.shards));
+        });
+        let mut is_kept = self.shared.config.realms[realm.index()].history.covers(topic);
+        if let Some(terms) = terms.as_deref_mut() {
+            self.complete_terms(realm, terms, &matches, excluded);
+            is_kept |= terms.retain.is_some();
+        }
+        let terms = terms.map(|terms| Arc::new(*terms));
+        let event = Event::new(realm, id, topic, payload, terms, excluded);
+        let mut elsewhere = ShardSet::default();
+        for &(subscription, names_topic, shards) in &matches {
+            if shards.contains(self.id) {
+                self.deliver(&event, subscription, names_topic);
+            }
+            shards.without(self.id).for_each(|shard| elsewhere.insert(shard));
+        }
+        if elsewhere.is_empty() && !is_kept {
+            return Some(id);
+        }
+        let publication = Arc::new(event.to_publication());
+        self.publish_elsewhere(from, &publication, &matches, elsewhere);
+        if !is_kept {
+            return Some(id);
+        }
+        let sent_to = matches.iter().map(|(subscription, _, shards)| (*subscription, *shards)).collect();
+        let keep = Keep { publication, sent_to, acknowledge };
+        self.send(self.shared.home(realm), Frame::Keep(Box::new(keep)), from);
+        None
+    }
+
+    /// Adds to the terms of a publication what follows from what it matches.
+    fn complete_terms(
+        &mut self,
+        realm: RealmId,
+        terms: &mut Terms,
+        matches: &Matches,
+        excluded: Option<u32>,
+    ) {
+        if let Some(retain) = &mut terms.retain {
+            self.retained_sent += 1;
+            retain.number = self.retained_sent;
+            // What is published here is delivered here at once.
+            self.retained_seen[self.id.index()] = self.retained_sent;
+            terms.excluded = excluded.map(|session| self.sessions[session].id());
+        }
+        if let Some(by) = &mut terms.shard_by {
+            for (subscription, ..) in matches {
+                let Some(ring) = self.realms[realm.index()].replica.ring(*subscription) else { continue };
+                self.visits += ring.len();
+                by.picks.extend(ring.pick(&by.rkey).map(|picked| (*subscription, picked)));
+            }
+        }
+    }
+
+    /// A publication from another shard.
+    pub(crate) fn publication(
+        &mut self,
+        from: ShardId,
+        publication: &Publication,
+        subscriptions: &Subscriptions,
+    ) {
+        let event = Event::of(publication);
+        if let Some(retain) = event.terms().and_then(|terms| terms.retain) {
+            self.retained_seen[from.index()] = retain.number;
+        }
+        for &(subscription, names_topic) in subscriptions {
+            self.deliver(&event, subscription, names_topic);
+        }
+    }
+
+    /// Checks what is published, and adds to its terms what the realm's rules say.
+    fn set_terms(
+        &self,
+        session: u32,
+        topic: &str,
+        options: &mut PublishOptions,
+        read: Result<(), PublishOptionError>,
+    ) -> Result<(), Refused> {
+        let entry = &self.sessions[session];
+        let realm = &self.shared.config.realms[entry.realm.index()];
+        let invalid = |text: String| Refused::Error(error_uri::INVALID_URI, text);
+        realm.uri_rules.check(topic).map_err(|error| invalid(error.to_string()))?;
+        if is_reserved(topic) {
+            return Err(invalid("topics that begin with wamp. are the router's own".into()));
+        }
+        read.map_err(|error| Refused::Error(error_uri::INVALID_ARGUMENT, error.to_string()))?;
+        if realm.features == FeatureRules::Strict
+            && options.terms.as_ref().is_some_and(|terms| terms.attributes.is_passthru())
+            && !entry.features.has(ClientRole::Publisher, ClientFeature::PayloadPassthruMode)
+        {
+            return Err(Refused::Violation("PUBLISH in payload passthru mode, which was not announced"));
+        }
+        let disclosed = realm.disclosure.publisher(topic).decide(options.disclose_me).map_err(|_| {
+            let text = "publishers to this topic are not disclosed".into();
+            Refused::Error(error_uri::OPTION_DISALLOWED_DISCLOSE_ME, text)
+        })?;
+        if disclosed {
+            options.terms_mut().publisher = Some(entry.identity.clone());
+        }
+        if let Some(level) = realm.trust_levels.publisher(topic, &entry.identity.authrole) {
+            options.terms_mut().trustlevel = Some(level);
+        }
+        Ok(())
+    }
+
+    fn refuse_publication(&mut self, slot: u32, request: RequestId, acknowledge: bool, refused: Refused) {
+        match refused {
+            Refused::Violation(text) => self.violation(slot, text),
+            Refused::Error(error, text) if acknowledge => {
+                self.error(slot, RequestType::Publish, request, error, &text);
+            }
+            Refused::Error(error, text) => {
+                tracing::debug!(peer = %self.connections[slot].peer, error, text, "publication dropped");
+                add(&self.counters().publications_dropped, 1);
+            }
+        }
+    }
+
+    fn publish_elsewhere(
+        &mut self,
+        from: Option<u32>,
+        publication: &Arc<Publication>,
+        matches: &Matches,
+        elsewhere: ShardSet,
+    ) {
+        for shard in elsewhere {
+            let here = |(subscription, names_topic, shards): &(SubscriptionId, bool, ShardSet)| {
+                shards.contains(shard).then_some((*subscription, *names_topic))
+            };
+            let subscriptions = matches.iter().filter_map(here).collect();
+            self.send(shard, Frame::Publication { publication: publication.clone(), subscriptions }, from);
+        }
+    }
+}
