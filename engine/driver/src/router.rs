@@ -65,7 +65,7 @@ pub fn start(config: Config, driver: DriverConfig) -> Result<Router, StartError>
         connections_max.map(|listener| listener.connections_max.map(|most| most + REFUSALS_AT_ONCE));
     let connections_max = connections_max.collect();
     let plan = Plan::new(&driver, connections_max)?;
-    let shared = Shared::new(config, plan.shards as u16);
+    let shared = Shared::with_epoch(config, plan.shards as u16, sys::epoch());
     start_cores(driver, plan, move |id, seed, now| Shard::new(id, Arc::clone(&shared), seed, now))
 }
 

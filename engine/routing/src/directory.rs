@@ -1,13 +1,25 @@
 //! The directory of a realm: the one writer of its sessions, subscriptions and registrations, on the home shard.
+//!
+//! Also answers the meta procedures, which ask about them, and takes note of the meta events, which tell of them, in the order
+//! in which things change here.
+
+mod service;
+mod sessions;
+mod tables;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ahash::{AHashMap, AHashSet, RandomState};
 use smallvec::SmallVec;
-use wampline_wire::{RegistrationId, RequestId, SessionId, SubscriptionId};
+use wampline_wire::{PayloadBuf, RegistrationId, RequestId, SessionId, SubscriptionId};
 
+use crate::identity::Identity;
 use crate::key::{RealmId, SessionRef, ShardId};
+use crate::meta::{
+    Arrival, Created, DESCRIPTIONS_BYTES_MAX, Farewell, Log, MetaApi, MetaEvent, MetaTopic, Owned,
+    Reflection, SessionSet, Transport, UnixNanos,
+};
 use crate::pattern::{PatternError, PatternTable, UriHasher};
 use crate::replica::{Callee, Delta};
 use crate::uri::MatchPolicy;
@@ -49,7 +61,7 @@ pub enum Refusal {
 }
 
 /// What the directory answers to the shard of the session that asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// To a join.
     Joined(Result<(), JoinRefusal>),
@@ -63,6 +75,14 @@ pub enum Answer {
     Registered(RequestId, Result<RegistrationId, Refusal>),
     /// To UNREGISTER.
     Unregistered(RequestId, Result<RegistrationId, Refusal>),
+    /// Behind the answer to a join, SUBSCRIBE or REGISTER: that one has been queued, say so with this number.
+    Confirm(Owned, u64),
+    /// The session is to be ended.
+    Kill(Arc<Farewell>),
+    /// The session is not subscribed any more, for this reason.
+    SubscriptionRevoked(SubscriptionId, Option<Box<str>>),
+    /// The session does not serve the registration any more, for this reason.
+    RegistrationRevoked(RegistrationId, Option<Box<str>>),
 }
 
 /// One realm's sessions, subscriptions and registrations. Ids of subscriptions and registrations count from 1
@@ -81,15 +101,39 @@ pub struct Directory {
     last_registration: u64,
     /// Sessions that have left and still own something.
     leaving: VecDeque<Leaving>,
+    /// Wall time.
+    now: UnixNanos,
+    log: Log,
+    reflection: Reflection,
+    /// Sessions by `authrole`.
+    roles: AHashMap<Arc<str>, SessionSet>,
+    /// Killed sessions that have been released.
+    killed: Vec<SessionId>,
 }
 
 #[derive(Debug)]
 struct Session {
     at: SessionRef,
+    identity: Arc<Identity>,
+    transport: Transport,
+    /// What few sessions have.
+    extra: Option<Box<Extra>>,
     subscriptions: AHashSet<SubscriptionId>,
     registrations: AHashSet<RegistrationId>,
     /// The newest change that an answer to this session waits for: answers go out in the order of the requests.
     last_need: DeltaNumber,
+}
+
+/// What few sessions have.
+#[derive(Debug, Default)]
+struct Extra {
+    /// Details that were added, each with its value as the one argument of a payload.
+    details: Vec<(Box<str>, PayloadBuf)>,
+    /// Somebody waits for its end.
+    is_killed: bool,
+    /// Revoked ids, oldest first, for which a request to give them up may be under way.
+    revoked_subscriptions: Vec<u64>,
+    revoked_registrations: Vec<u64>,
 }
 
 /// A session that has left, and what it still owns. (Taken out of its tables once: to take entries out of a hash table one
@@ -97,21 +141,25 @@ struct Session {
 #[derive(Debug)]
 struct Leaving {
     at: SessionRef,
+    identity: Arc<Identity>,
+    is_killed: bool,
     subscriptions: std::collections::hash_set::IntoIter<SubscriptionId>,
     registrations: std::collections::hash_set::IntoIter<RegistrationId>,
 }
 
 impl From<Session> for Leaving {
     fn from(session: Session) -> Leaving {
-        let Session { at, subscriptions, registrations, .. } = session;
-        Leaving { at, subscriptions: subscriptions.into_iter(), registrations: registrations.into_iter() }
+        let Session { at, identity, extra, subscriptions, registrations, .. } = session;
+        let is_killed = extra.is_some_and(|extra| extra.is_killed);
+        let (subscriptions, registrations) = (subscriptions.into_iter(), registrations.into_iter());
+        Leaving { at, identity, is_killed, subscriptions, registrations }
     }
 }
 
 #[derive(Debug)]
 struct Subscription {
-    policy: MatchPolicy,
-    topic: Arc<str>,
+    created: Created,
+    members: SessionSet,
     shards: SmallVec<[Presence; 1]>,
 }
 
@@ -128,6 +176,7 @@ struct Presence {
 struct Registration {
     policy: MatchPolicy,
     procedure: Arc<str>,
+    created: UnixNanos,
     callee: Callee,
 }
 
@@ -147,18 +196,42 @@ impl Directory {
             last_subscription: 0,
             last_registration: 0,
             leaving: VecDeque::new(),
+            now: UnixNanos::default(),
+            log: Log::new(true, hasher),
+            reflection: Reflection::new(DESCRIPTIONS_BYTES_MAX),
+            roles: AHashMap::with_hasher(hasher.clone()),
+            killed: Vec::new(),
         }
     }
 
+    /// Without [`MetaApi::Off`] events are taken note of.
+    #[must_use]
+    pub fn with_meta(mut self, meta: MetaApi) -> Directory {
+        self.log = Log::new(meta != MetaApi::Off, &self.hasher);
+        self
+    }
+
+    /// What time it is on the wall, for what is created from here on.
+    pub fn set_time(&mut self, now: UnixNanos) {
+        self.now = now;
+    }
+
     /// A session wants to join.
-    pub fn join(&mut self, id: SessionId, at: SessionRef, out: &mut Visibility) {
+    pub fn join(&mut self, arrival: Arrival, at: SessionRef, out: &mut Visibility) {
+        let Arrival { identity, transport } = arrival;
+        let id = identity.session;
         let result = if self.sessions.len() >= self.limits.sessions_max {
             Err(JoinRefusal::Full)
         } else if self.sessions.contains_key(&id) {
             Err(JoinRefusal::IdTaken)
         } else {
+            let of_role = self.roles.entry(identity.authrole.clone()).or_insert_with(SessionSet::new);
+            of_role.insert(id, &self.hasher);
             let session = Session {
                 at,
+                identity,
+                transport,
+                extra: None,
                 subscriptions: AHashSet::with_hasher(self.hasher.clone()),
                 registrations: AHashSet::with_hasher(self.hasher.clone()),
                 last_need: 0,
@@ -167,12 +240,25 @@ impl Directory {
             Ok(())
         };
         out.answer(0, at, Answer::Joined(result));
+        if result.is_ok()
+            && let Some(confirm) = self.begin(id, Owned::Session)
+        {
+            out.answer(0, at, confirm);
+        }
     }
 
     /// A session has left. What it owned is released by [`Directory::release`], in slices.
     pub fn leave(&mut self, id: SessionId, at: SessionRef, out: &mut Visibility) {
         if self.sessions.get(&id).is_some_and(|session| session.at == at) {
-            self.leaving.extend(self.sessions.remove(&id).map(Leaving::from));
+            self.end(id, Owned::Session);
+            let session = self.sessions.remove(&id).expect("invariant: it has just been looked at");
+            if let Some(of_role) = self.roles.get_mut(&session.identity.authrole) {
+                of_role.remove(id);
+                if of_role.is_empty() {
+                    self.roles.remove(&session.identity.authrole);
+                }
+            }
+            self.leaving.push_back(session.into());
         } else {
             // It had been refused, and left before it heard of it.
             out.answer(0, at, Answer::Left);
@@ -185,13 +271,13 @@ impl Directory {
             while budget > 0
                 && let Some(subscription) = session.subscriptions.next()
             {
-                self.remove_member(subscription, session.at.shard, out);
+                self.remove_member(subscription, session.identity.session, session.at.shard, out);
                 budget -= 1;
             }
             while budget > 0
                 && let Some(registration) = session.registrations.next()
             {
-                self.remove_registration(registration, out);
+                self.remove_registration(registration, session.identity.session, out);
                 budget -= 1;
             }
             if session.subscriptions.len() + session.registrations.len() > 0 {
@@ -200,6 +286,10 @@ impl Directory {
             }
             // The name is free at once; shards that have not heard of it answer for themselves.
             out.answer(0, session.at, Answer::Left);
+            if session.is_killed {
+                self.killed.push(session.identity.session);
+            }
+            self.log.note(MetaTopic::SessionOnLeave, || MetaEvent::Left(session.identity));
         }
         false
     }
@@ -231,7 +321,13 @@ impl Directory {
             let new = SubscriptionId::new(self.last_subscription)
                 .expect("invariant: fewer than 2^53 subscriptions");
             self.topics.insert(policy, topic, new).expect("invariant: the pattern is admitted");
-            let entry = Subscription { policy, topic: topic.into(), shards: SmallVec::new() };
+            let created = Created { at: self.now, uri: topic.into(), policy };
+            self.log.pattern_added(policy, topic);
+            self.log.note(MetaTopic::SubscriptionOnCreate, || {
+                let created = created.clone();
+                MetaEvent::SubscriptionCreated { session: id, subscription: new, created }
+            });
+            let entry = Subscription { created, members: SessionSet::new(), shards: SmallVec::new() };
             self.subscriptions.insert(new, entry);
             new
         });
@@ -249,7 +345,7 @@ impl Directory {
                     realm: self.realm,
                     subscription,
                     policy,
-                    topic: entry.topic.clone(),
+                    topic: entry.created.uri.clone(),
                     shard,
                     present: true,
                 });
@@ -258,7 +354,11 @@ impl Directory {
             }
         };
         session.subscriptions.insert(subscription);
+        entry.members.insert(id, &self.hasher);
         session.answer(need, Answer::Subscribed(request, Ok(subscription)), out);
+        if !is_member && let Some(confirm) = self.begin(id, Owned::Subscription(subscription)) {
+            self.answer(id, confirm, out);
+        }
     }
 
     /// UNSUBSCRIBE.
@@ -270,15 +370,18 @@ impl Directory {
         out: &mut Visibility,
     ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let result = if session.subscriptions.remove(&subscription) {
+        let is_member = session.subscriptions.remove(&subscription);
+        let result = if is_member
+            || session.was_revoked(subscription.get(), |extra| &mut extra.revoked_subscriptions)
+        {
             Ok(subscription)
         } else {
             Err(Refusal::NoSuchSubscription)
         };
         session.answer(0, Answer::Unsubscribed(request, result), out);
-        if result.is_ok() {
+        if is_member {
             let shard = session.at.shard;
-            self.remove_member(subscription, shard, out);
+            self.remove_member(subscription, id, shard, out);
         }
     }
 
@@ -309,13 +412,21 @@ impl Directory {
         let entry = Registration {
             policy,
             procedure: procedure.into(),
+            created: self.now,
             callee: Callee { session: id, at: session.at },
         };
+        self.log.note(MetaTopic::RegistrationOnCreate, || {
+            let (created, invoke) = (entry.created(), entry.invocation_policy());
+            MetaEvent::RegistrationCreated { session: id, registration, created, invoke }
+        });
         let need = out.change(entry.delta(self.realm, registration, true));
         self.procedures.insert(policy, procedure, registration).expect("invariant: the pattern is admitted");
         self.registrations.insert(registration, entry);
         session.registrations.insert(registration);
         session.answer(need, Answer::Registered(request, Ok(registration)), out);
+        if let Some(confirm) = self.begin(id, Owned::Registration(registration)) {
+            self.answer(id, confirm, out);
+        }
     }
 
     /// UNREGISTER.
@@ -327,14 +438,17 @@ impl Directory {
         out: &mut Visibility,
     ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let result = if session.registrations.remove(&registration) {
+        let is_callee = session.registrations.remove(&registration);
+        let result = if is_callee
+            || session.was_revoked(registration.get(), |extra| &mut extra.revoked_registrations)
+        {
             Ok(registration)
         } else {
             Err(Refusal::NoSuchRegistration)
         };
         session.answer(0, Answer::Unregistered(request, result), out);
-        if result.is_ok() {
-            self.remove_registration(registration, out);
+        if is_callee {
+            self.remove_registration(registration, id, out);
         }
     }
 
@@ -345,12 +459,28 @@ impl Directory {
 
     /// Whether nothing exists, and no session is still being released.
     pub fn is_empty(&self) -> bool {
-        self.len() == (0, 0, 0) && self.leaving.is_empty()
+        self.len() == (0, 0, 0) && self.leaving.is_empty() && self.log.is_empty() && self.roles.is_empty()
     }
 
-    fn remove_member(&mut self, subscription: SubscriptionId, shard: ShardId, out: &mut Visibility) {
+    /// Sends a further answer to a session, behind the last one.
+    fn answer(&mut self, id: SessionId, answer: Answer, out: &mut Visibility) {
+        let session = self.sessions.get_mut(&id).expect("invariant: it has just been answered");
+        session.answer(0, answer, out);
+    }
+
+    fn remove_member(
+        &mut self,
+        subscription: SubscriptionId,
+        session: SessionId,
+        shard: ShardId,
+        out: &mut Visibility,
+    ) {
+        self.end(session, Owned::Subscription(subscription));
+        let event = || MetaEvent::Unsubscribed { session, subscription };
+        self.log.note(MetaTopic::SubscriptionOnUnsubscribe, event);
         let entry =
             self.subscriptions.get_mut(&subscription).expect("invariant: a member's subscription exists");
+        entry.members.remove(session);
         let position = entry.shards.iter().position(|presence| presence.shard == shard);
         let position = position.expect("invariant: a member's shard is present");
         entry.shards[position].members -= 1;
@@ -361,22 +491,36 @@ impl Directory {
         out.change(Delta::Subscription {
             realm: self.realm,
             subscription,
-            policy: entry.policy,
-            topic: entry.topic.clone(),
+            policy: entry.created.policy,
+            topic: entry.created.uri.clone(),
             shard,
             present: false,
         });
         if entry.shards.is_empty() {
-            self.topics.remove(entry.policy, &entry.topic);
+            let event = || MetaEvent::SubscriptionDeleted { session, subscription };
+            self.log.note(MetaTopic::SubscriptionOnDelete, event);
+            let Created { policy, uri, .. } = &entry.created;
+            self.topics.remove(*policy, uri);
+            self.log.pattern_removed(*policy, uri, &self.topics);
             self.subscriptions.remove(&subscription);
         }
     }
 
-    fn remove_registration(&mut self, registration: RegistrationId, out: &mut Visibility) {
+    fn remove_registration(
+        &mut self,
+        registration: RegistrationId,
+        session: SessionId,
+        out: &mut Visibility,
+    ) {
+        self.end(session, Owned::Registration(registration));
+        let event = || MetaEvent::Unregistered { session, registration };
+        self.log.note(MetaTopic::RegistrationOnUnregister, event);
         let entry =
             self.registrations.remove(&registration).expect("invariant: a callee's registration exists");
         self.procedures.remove(entry.policy, &entry.procedure);
         out.change(entry.delta(self.realm, registration, false));
+        let event = || MetaEvent::RegistrationDeleted { session, registration };
+        self.log.note(MetaTopic::RegistrationOnDelete, event);
     }
 }
 
@@ -385,9 +529,35 @@ impl Session {
         self.last_need = self.last_need.max(need);
         out.answer(self.last_need, self.at, answer);
     }
+
+    fn arrival(&self) -> Arrival {
+        Arrival { identity: self.identity.clone(), transport: self.transport }
+    }
+
+    /// Whether what it wants to give up has been revoked before. It is told so once.
+    fn was_revoked(&mut self, id: u64, of: fn(&mut Extra) -> &mut Vec<u64>) -> bool {
+        let Some(extra) = self.extra.as_deref_mut() else { return false };
+        let revoked = of(extra);
+        let position = revoked.iter().position(|known| *known == id);
+        position.is_some_and(|at| revoked.remove(at) == id)
+    }
 }
 
 impl Registration {
+    /// Who serves it, in the order of registration.
+    fn callees(&self) -> &[Callee] {
+        std::slice::from_ref(&self.callee)
+    }
+
+    /// How a callee is chosen: `invoke` in its details.
+    fn invocation_policy(&self) -> &'static str {
+        "single"
+    }
+
+    fn created(&self) -> Created {
+        Created { at: self.created, uri: self.procedure.clone(), policy: self.policy }
+    }
+
     fn delta(&self, realm: RealmId, registration: RegistrationId, present: bool) -> Delta {
         Delta::Callee {
             realm,

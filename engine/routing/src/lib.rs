@@ -8,6 +8,7 @@
 
 pub mod error_uri;
 pub mod feature;
+pub mod meta;
 pub mod pattern;
 pub mod uri;
 

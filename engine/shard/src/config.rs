@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use wampline_routing::meta::MetaApi;
 use wampline_routing::uri::UriRules;
 use wampline_routing::{Disclosure, RequestIds, TrustLevels};
 
@@ -49,6 +50,8 @@ pub struct Realm {
     pub disclosure: Arc<Disclosure>,
     /// How far publishers and callers are trusted.
     pub trust_levels: Arc<TrustLevels>,
+    /// What of the meta API is on offer.
+    pub meta: MetaApi,
 }
 
 /// Whether a client may use what it has not announced in HELLO.
@@ -71,6 +74,7 @@ impl Realm {
             features: FeatureRules::default(),
             disclosure: Arc::default(),
             trust_levels: Arc::default(),
+            meta: MetaApi::default(),
         }
     }
 }
@@ -99,6 +103,10 @@ pub struct Limits {
     pub invocations_per_session_max: usize,
     /// Sessions of one realm.
     pub sessions_per_realm_max: usize,
+    /// Testaments of one session.
+    pub testaments_per_session_max: usize,
+    /// Octets of their topics, arguments and options.
+    pub testament_bytes_per_session_max: usize,
 }
 
 impl Default for Limits {
@@ -114,6 +122,8 @@ impl Default for Limits {
             calls_per_session_max: 1 << 16,
             invocations_per_session_max: 1 << 20,
             sessions_per_realm_max: 1 << 20,
+            testaments_per_session_max: 64,
+            testament_bytes_per_session_max: 256 << 10,
         }
     }
 }

@@ -117,6 +117,9 @@ impl Shard {
         if self.shutdown.is_some() {
             return self.call_error(slot, request, error_uri::CANCELED, "the router is shutting down");
         }
+        if is_reserved(procedure) {
+            return self.call_meta(slot, session, request, procedure, payload);
+        }
         let Some((policy, found)) = realm.replica.procedure(procedure) else {
             let text = format!("no procedure {procedure} is registered");
             return self.call_error(slot, request, error_uri::NO_SUCH_PROCEDURE, &text);

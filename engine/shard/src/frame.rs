@@ -6,9 +6,12 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use wampline_routing::meta::{Arrival, Owned};
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{Answer, CallRef, Delta, DeltaNumber, Publication, RealmId, SessionRef};
 use wampline_wire::{PayloadBuf, RegistrationId, RequestId, SessionId, SubscriptionId};
+
+use crate::meta::MetaCall;
 
 /// What a lane counts for a frame beside its payload, in octets.
 const FRAME_BYTES: usize = 128;
@@ -37,7 +40,7 @@ pub(crate) enum Frame {
 /// What a session asks of its realm's directory.
 #[derive(Debug)]
 pub(crate) enum HomeRequest {
-    Join,
+    Join(Box<Arrival>),
     /// The last frame of a session in its lane.
     Leave,
     Subscribe {
@@ -58,6 +61,12 @@ pub(crate) enum HomeRequest {
         request: RequestId,
         registration: RegistrationId,
     },
+    /// A meta procedure is called.
+    Call(Box<MetaCall>),
+    /// The answer that came with this number has been queued.
+    Confirmed(Owned, u64),
+    /// The session is cut, for this reason.
+    Cut(&'static str),
 }
 
 /// Subscriptions that a publication matches, and whether their events name the topic (pattern-based ones do).
@@ -100,6 +109,7 @@ impl Frame {
                 Frame::Publication { publication, .. } => publication.octets(),
                 Frame::Invoke(invoke) => invoke.payload.len(),
                 Frame::Reply(reply) => reply.payload.len(),
+                Frame::Request { request: HomeRequest::Call(call), .. } => call.payload.len(),
                 Frame::Changes { changes, .. } => changes.len() * FRAME_BYTES,
                 _ => 0,
             }

@@ -61,12 +61,14 @@ impl Shard {
             registrations: AHashSet::with_hasher(hasher.clone()),
             calls: AHashMap::with_hasher(hasher.clone()),
             invocations: Invocations::new(hasher),
+            testaments: None,
         });
         let connection = &mut self.connections[slot];
         connection.session = Some(session);
         connection.deadlines.hello = NEVER;
         self.park(slot, Parked::JOINING);
-        self.ask_home(session, HomeRequest::Join, Some(slot));
+        let arrival = Box::new(self.arrival(slot, session));
+        self.ask_home(session, HomeRequest::Join(arrival), Some(slot));
     }
 
     /// The home shard's answer to a join.
@@ -78,7 +80,8 @@ impl Shard {
             Err(JoinRefusal::IdTaken) => {
                 let id = self.random_session_id();
                 Arc::make_mut(&mut self.sessions[session].identity).session = id;
-                self.ask_home(session, HomeRequest::Join, None);
+                let arrival = Box::new(self.arrival(slot, session));
+                self.ask_home(session, HomeRequest::Join(arrival), None);
             }
             Err(JoinRefusal::Full) => {
                 add(&self.counters().refused_sessions, 1);
@@ -101,7 +104,8 @@ impl Shard {
 
     /// Queues ABORT.
     pub(crate) fn abort(&mut self, slot: u32, reason: &str, text: &str) {
-        if self.connections[slot].link != crate::connection::Link::Open {
+        let connection = &self.connections[slot];
+        if connection.link != crate::connection::Link::Open || connection.is_dismissed {
             return;
         }
         let session = self.connections[slot].session.and_then(|session| self.sessions.get(session));
@@ -122,7 +126,8 @@ impl Shard {
         entry.state = SessionState::Open;
         let identity = entry.identity.clone();
         let id = identity.session;
-        let realm = shared.config.realms[entry.realm.index()].name.as_str();
+        let settings = &shared.config.realms[entry.realm.index()];
+        let realm = settings.name.as_str();
         let text = |text| Value::Str(Cow::Borrowed(text));
         let details = [
             ("realm", text(realm)),
@@ -131,7 +136,7 @@ impl Shard {
             ("authmethod", text(identity.authmethod)),
             ("authprovider", text(identity.authprovider)),
             ("agent", text(&shared.config.agent)),
-            ("roles", Value::Dict(feature::welcome_roles())),
+            ("roles", Value::Dict(feature::welcome_roles(settings.meta))),
         ];
         let message = Message::Welcome { session: id, details: Dict::pairs(&details) };
         if self.post(slot, &message, WELCOME_BYTES).is_err() {

@@ -18,6 +18,7 @@ mod input;
 mod join;
 mod lane;
 mod leave;
+mod meta;
 mod outbox;
 mod output;
 mod publish;
@@ -30,6 +31,7 @@ pub use counters::Counters;
 pub use frame::Batch;
 pub use output::Output;
 pub use shard::{Shard, Shared};
+pub use wampline_routing::meta::{MetaApi, UnixNanos};
 pub use wampline_routing::uri::UriRules;
 pub use wampline_routing::{RequestIds, ShardId};
 

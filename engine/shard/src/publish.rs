@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use wampline_routing::feature::{ClientFeature, ClientRole};
+use wampline_routing::meta::Testament;
 use wampline_routing::uri::{MatchPolicy, is_reserved};
 use wampline_routing::{OptionError, Publication, PublishOptions, RealmId, ShardSet, Terms, error_uri};
 use wampline_wire::{Dict, ID_MAX, Message, Payload, PublicationId, RequestId, RequestType, SubscriptionId};
@@ -47,17 +48,27 @@ impl Shard {
         let realm = self.sessions[session].realm;
         let terms = options.terms.map(|terms| Arc::new(*terms));
         let excluded = options.excludes_publisher.then_some(session);
-        let id = self.spread(slot, realm, topic, payload, terms, excluded);
+        let id = self.spread(Some(slot), realm, topic, payload, terms, excluded);
         if options.acknowledge && self.connections[slot].session == Some(session) {
             let _ = self.post(slot, &Message::Published { request, publication: id }, EVENT_BYTES);
         }
     }
 
-    /// Delivers a publication on this shard and hands it to the others that have members of what it matches. `slot` is the
+    /// Publishes a testament of a session that has left, as if the session still published.
+    pub(crate) fn publish_testament(&mut self, session: u32, testament: &Testament) {
+        let (mut options, read) = PublishOptions::read(&testament.options());
+        if self.set_terms(session, &testament.topic, &mut options, read).is_err() {
+            return add(&self.counters().publications_dropped, 1);
+        }
+        let (realm, terms) = (self.sessions[session].realm, options.terms.map(|terms| Arc::new(*terms)));
+        self.spread(None, realm, &testament.topic, testament.payload.as_payload(), terms, None);
+    }
+
+    /// Delivers a publication on this shard and hands it to the others that have members of what it matches. `from` is the
     /// connection whose message caused it, `excluded` the session on this shard that does not receive it.
     pub(crate) fn spread(
         &mut self,
-        slot: u32,
+        from: Option<u32>,
         realm: RealmId,
         topic: &str,
         payload: Payload<'_>,
@@ -80,7 +91,7 @@ impl Shard {
             shards.without(self.id).for_each(|shard| elsewhere.insert(shard));
         }
         if !elsewhere.is_empty() {
-            self.publish_elsewhere(slot, &event, &matches, elsewhere);
+            self.publish_elsewhere(from, &event, &matches, elsewhere);
         }
         id
     }
@@ -141,18 +152,20 @@ impl Shard {
         }
     }
 
-    fn publish_elsewhere(&mut self, slot: u32, event: &Event<'_>, matches: &Matches, elsewhere: ShardSet) {
+    fn publish_elsewhere(
+        &mut self,
+        from: Option<u32>,
+        event: &Event<'_>,
+        matches: &Matches,
+        elsewhere: ShardSet,
+    ) {
         let publication = Arc::new(event.to_publication());
         for shard in elsewhere {
             let here = |(subscription, names_topic, shards): &(SubscriptionId, bool, ShardSet)| {
                 shards.contains(shard).then_some((*subscription, *names_topic))
             };
             let subscriptions = matches.iter().filter_map(here).collect();
-            self.send(
-                shard,
-                Frame::Publication { publication: publication.clone(), subscriptions },
-                Some(slot),
-            );
+            self.send(shard, Frame::Publication { publication: publication.clone(), subscriptions }, from);
         }
     }
 }

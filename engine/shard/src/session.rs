@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use ahash::{AHashMap, AHashSet};
 use wampline_routing::feature::ClientFeatures;
+use wampline_routing::meta::Testaments;
 use wampline_routing::{Identity, Invocations, RealmId, RequestSequence};
 use wampline_wire::{RegistrationId, RequestId, SessionId, SubscriptionId};
 
@@ -32,6 +33,8 @@ pub(crate) struct Session {
     /// Calls that wait for their answer, by CALL.Request, with their slot.
     pub(crate) calls: AHashMap<RequestId, u32>,
     pub(crate) invocations: Invocations,
+    /// What it wants to have published when it ends.
+    pub(crate) testaments: Option<Box<Testaments>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

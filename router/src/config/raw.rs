@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
-use wampline_shard::{RequestIds, ShutdownMode, UriRules};
+use wampline_shard::{MetaApi, RequestIds, ShutdownMode, UriRules};
 use wampline_wire::Serializer;
 
 use super::values::{Checked, Choice, Count, Named, OrOff, Pin, Shards, Size, Span, Text};
@@ -98,6 +98,10 @@ pub(super) struct Limits {
     pub invocations_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
     /// Sessions of one realm.
     pub sessions_per_realm_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
+    /// Testaments of one session.
+    pub testaments_per_session_max: Checked<Count<0, COUNT_MAX, 64>>,
+    /// Octets of a session's testaments: topics, arguments and options.
+    pub testament_bytes_per_session_max: Checked<Size<{ 1 << 10 }, { 4 << 30 }, { 256 << 10 }>>,
 }
 
 /// An address to listen on, and what is answered there.
@@ -167,6 +171,9 @@ pub(super) struct Realm {
     /// How request ids are checked.
     #[serde(default)]
     pub request_ids: Checked<Choice<RequestIds>>,
+    /// What of the meta API is on offer: nothing, what reads, or everything.
+    #[serde(default)]
+    pub meta: Checked<Choice<MetaApi>>,
 }
 
 /// A list of names of `T`, each at most once; absent: all of them.
@@ -233,6 +240,11 @@ impl Named for ShutdownMode {
 impl Named for UriRules {
     const CHOICES: &'static [(&'static str, UriRules)] =
         &[("loose", UriRules::Loose), ("strict", UriRules::Strict)];
+}
+
+impl Named for MetaApi {
+    const CHOICES: &'static [(&'static str, MetaApi)] =
+        &[("read", MetaApi::Read), ("full", MetaApi::Full), ("off", MetaApi::Off)];
 }
 
 impl Named for RequestIds {

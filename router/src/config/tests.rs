@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use wampline_driver::Endpoint;
-use wampline_shard::{Limits, RequestIds, ShutdownMode, UriRules};
+use wampline_shard::{Limits, MetaApi, RequestIds, ShutdownMode, UriRules};
 use wampline_transports::server::Origins;
 use wampline_wire::Serializer;
 
@@ -115,6 +115,8 @@ fn every_key_arrives() {
         calls_per_session_max = 7
         invocations_per_session_max = 8
         sessions_per_realm_max = 9
+        testaments_per_session_max = 10
+        testament_bytes_per_session_max = "11KiB"
         [[listeners]]
         listen = "[::1]:9000"
         protocols = ["websocket"]
@@ -134,6 +136,7 @@ fn every_key_arrives() {
         name = "com.example.one"
         uri_rules = "strict"
         request_ids = "strict"
+        meta = "full"
         [[realms]]
         name = "Zwei"
         "#,
@@ -156,6 +159,8 @@ fn every_key_arrives() {
         calls_per_session_max: 7,
         invocations_per_session_max: 8,
         sessions_per_realm_max: 9,
+        testaments_per_session_max: 10,
+        testament_bytes_per_session_max: 11 << 10,
     };
     assert_eq!(format!("{:?}", settings.engine.limits), format!("{expected:?}"));
     let endpoints =
@@ -176,6 +181,8 @@ fn every_key_arrives() {
     let names: Vec<&str> = settings.engine.realms.iter().map(|realm| realm.name.as_str()).collect();
     assert_eq!(names, ["com.example.one", "Zwei"]);
     assert_eq!(settings.engine.realms[0].request_ids, RequestIds::Strict);
+    let meta: Vec<MetaApi> = settings.engine.realms.iter().map(|realm| realm.meta).collect();
+    assert_eq!(meta, [MetaApi::Full, MetaApi::Read]);
 }
 
 #[test]

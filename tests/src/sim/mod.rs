@@ -13,7 +13,7 @@ mod watch;
 use std::fmt;
 use std::time::Duration;
 
-use wampline_shard::{Now, RequestIds, ShutdownMode};
+use wampline_shard::{MetaApi, Now, RequestIds, ShutdownMode};
 
 use crate::config;
 use crate::world::{LaneBounds, World};
@@ -48,6 +48,8 @@ pub struct Summary {
     pub sessions: u64,
     /// EVENTs received.
     pub events: u64,
+    /// Events that the router published of its own accord.
+    pub meta_events: u64,
     /// Calls answered.
     pub answers: u64,
     /// Calls that found nobody because a better match than the one in force was about to begin or to end.
@@ -102,6 +104,7 @@ impl Summary {
     pub fn add(&mut self, other: &Summary) {
         self.sessions += other.sessions;
         self.events += other.events;
+        self.meta_events += other.meta_events;
         self.answers += other.answers;
         self.crossings += other.crossings;
         self.cuts += other.cuts;
@@ -146,6 +149,7 @@ impl Simulation {
         if is_tight {
             config.limits.outbox_bytes_max = 1024 << random.u32(..5);
         }
+        config.realms.iter_mut().for_each(|realm| realm.meta = MetaApi::Full);
         let is_strict = random.u8(..3) == 0;
         if is_strict {
             config.realms.iter_mut().for_each(|realm| realm.request_ids = RequestIds::Strict);

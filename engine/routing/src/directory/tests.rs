@@ -24,6 +24,19 @@ fn at(n: u64) -> SessionRef {
     SessionRef { shard: ShardId((n % 2) as u16), slot: n as u32, guard: 0 }
 }
 
+/// Session n, as it joins.
+fn arrival(n: u64) -> Arrival {
+    let identity = Identity {
+        session: session(n),
+        authid: format!("id-{n}").into(),
+        authrole: "anonymous".into(),
+        authmethod: "anonymous",
+        authprovider: "static",
+    };
+    let transport = Transport { kind: "rawsocket", serializer: "cbor", tls: false, peer: None };
+    Arrival { identity: Arc::new(identity), transport }
+}
+
 impl Realm {
     fn new() -> Realm {
         let directory = Directory::new(RealmId(0), LIMITS, &RandomState::with_seed(1));
@@ -33,7 +46,7 @@ impl Realm {
     fn with_sessions(count: u64) -> Realm {
         let mut realm = Realm::new();
         for n in 1..=count {
-            realm.directory.join(session(n), at(n), &mut realm.out);
+            realm.directory.join(arrival(n), at(n), &mut realm.out);
         }
         let answers = realm.answers();
         assert!(answers.iter().all(|(_, answer)| *answer == Answer::Joined(Ok(()))));
@@ -68,9 +81,9 @@ fn subscribed(id: u64, subscription: u64) -> Answer {
 #[test]
 fn an_id_in_use_and_a_full_realm_are_refused() {
     let mut realm = Realm::with_sessions(2);
-    realm.directory.join(session(1), at(7), &mut realm.out);
-    realm.directory.join(session(3), at(3), &mut realm.out);
-    realm.directory.join(session(4), at(4), &mut realm.out);
+    realm.directory.join(arrival(1), at(7), &mut realm.out);
+    realm.directory.join(arrival(3), at(3), &mut realm.out);
+    realm.directory.join(arrival(4), at(4), &mut realm.out);
     let expected = [
         (7, Answer::Joined(Err(JoinRefusal::IdTaken))),
         (3, Answer::Joined(Ok(()))),

@@ -9,6 +9,7 @@
 
 mod broker;
 mod dealer;
+mod meta;
 mod rest;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use super::Summary;
 use super::pool::Pattern;
 use broker::{Membership, Publication};
 use dealer::{Call, Invocation, Registration};
+use meta::Ask;
 
 /// Counts messages.
 pub(crate) type Step = u64;
@@ -49,7 +51,15 @@ pub(crate) struct Oracle {
 
 pub(crate) struct Session {
     realm: String,
+    /// When HELLO was sent.
+    hello_at: Step,
+    /// Its id, once it has heard it.
+    pub(crate) id: Option<u64>,
     state: State,
+    /// Somebody has asked for its end.
+    kill_sent: bool,
+    /// Its end has been reported to who asked for it.
+    is_killed: bool,
     /// From here on nothing is owed to it: its client has begun to end it, or the router has cut it.
     pub(crate) ending_at: Option<Step>,
     /// It has broken the protocol and must be told so.
@@ -88,6 +98,8 @@ enum Pending {
     Call(usize),
     /// Refused for its URI.
     Refused,
+    /// A call of the router's own procedures.
+    Meta(Ask),
 }
 
 /// A session holds, or asks for, a procedure.
@@ -156,9 +168,14 @@ impl Oracle {
 
     /// A client sends HELLO.
     pub(crate) fn hello(&mut self, realm: &str) -> SessionNo {
+        self.step += 1;
         self.sessions.push(Session {
             realm: realm.into(),
+            hello_at: self.step,
+            id: None,
             state: State::Joining,
+            kill_sent: false,
+            is_killed: false,
             ending_at: None,
             violated: false,
             goodbye_sent: false,
@@ -199,6 +216,10 @@ impl Oracle {
             Some(code::UNSUBSCRIBE) => self.unsubscribe(session, request, message),
             Some(code::REGISTER) => self.register(session, request, message),
             Some(code::UNREGISTER) => self.unregister(session, request, message),
+            Some(code::CALL) if message[3].as_str().is_some_and(|uri| uri.starts_with("wamp.")) => {
+                let pending = self.meta_call(session, message);
+                self.sessions[session].pending.insert((code::CALL, request), pending);
+            }
             Some(code::CALL) => self.call(session, request, message),
             Some(code::YIELD) => self.answered(session, request, true),
             Some(code::ERROR) => self.answered(session, message[2].as_u64().unwrap_or_default(), false),
@@ -296,7 +317,10 @@ impl Oracle {
             }
             (code::RESULT, _) => {
                 let pending = self.finish(session, code::CALL, request.ok_or("no request")?)?;
-                self.result(session, pending, message)
+                match pending {
+                    Pending::Meta(ask) => self.meta_result(session, ask, message),
+                    pending => self.result(session, pending, message),
+                }
             }
             _ => Err("not expected from a router".into()),
         }
@@ -318,6 +342,7 @@ impl Oracle {
             return Err("another realm".into());
         }
         self.sessions[session].state = State::Open;
+        self.sessions[session].id = Some(id);
         self.summary.sessions += 1;
         Ok(())
     }
@@ -346,6 +371,11 @@ impl Oracle {
             return Ok(());
         }
         let entry = &mut self.sessions[session];
+        if entry.kill_sent && message[2].as_str() == Some("wamp.close.killed") {
+            entry.state = State::Ended;
+            self.ending(session);
+            return Ok(());
+        }
         if !entry.goodbye_sent {
             return Err("unasked for".into());
         }
@@ -381,6 +411,7 @@ impl Oracle {
                 self.registration_refused(hold)
             }
             Pending::Call(call) => self.call_failed(session, call, uri, message),
+            Pending::Meta(ask) => self.meta_error(ask, uri),
             other => Err(format!("not an error that {other:?} can have")),
         }
     }
