@@ -227,6 +227,8 @@ fn a_subscription_is_revoked_and_its_subscriber_told() {
         b< [8, 48, 3, {}, "wamp.error.no_such_subscription", [$_]]
         b> [48, 4, {}, "wamp.subscription.remove_subscriber", [$w, $a]]
         b< [8, 48, 4, {}, "wamp.error.no_such_session", [$_]]
+        b> [48, 6, {}, "wamp.subscription.remove_subscriber", [$w, $session_w, "because it is so"]]
+        b< [8, 48, 6, {}, "wamp.error.invalid_uri", [$_]]
         b> [48, 5, {}, "wamp.subscription.remove_subscriber", [$w]]
         b< [8, 48, 5, {}, "wamp.error.invalid_argument", [$_]]
         "#

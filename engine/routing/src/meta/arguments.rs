@@ -132,12 +132,13 @@ impl<'a> Arguments<'a> {
         Ok(Farewell { reason, message })
     }
 
-    /// Why something is revoked: the third argument or the keyword argument `reason`; a string.
+    /// Why something is revoked: the third argument or the keyword argument `reason`. A URI, as the catalog has it: deployed
+    /// clients close on anything else.
     pub(crate) fn reason(&self) -> Result<Option<Box<str>>, MetaError> {
         let Some(value) = self.get(2).cloned().or_else(|| self.keyword("reason")) else { return Ok(None) };
-        match value.as_str() {
+        match value.as_str().filter(|reason| UriRules::Loose.check(reason).is_ok()) {
             Some(reason) => Ok(Some(reason.into())),
-            None => Err(MetaError::invalid_argument("the reason must be a string")),
+            None => Err(MetaError::new(error_uri::INVALID_URI, "the reason must be a valid URI")),
         }
     }
 
