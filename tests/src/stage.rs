@@ -8,7 +8,8 @@
 //! a< [36, $s, $p, {}, [7]]               {..., "k": 1} allows more keys; $_ is anything
 //! ```
 //!
-//! A client joins `realm1` when it is first heard of. Other lines: `a connects [json|msgpack|cbor] [rawsocket|websocket]
+//! A client joins `realm1` when it is first heard of; `$session_a` and `$authid_a` are then bound. Other lines:
+//! `a joins [ROLE.FEATURE...]`, `a connects [json|msgpack|cbor] [rawsocket|websocket]
 //! [length N]`, `a octets HEX` (past all framing), `a message HEX`, `a closed [CODE]`, `a eof`, `a breaks`, `a freezes`, `a thaws`,
 //! `a pings`, `a pong`, `wait 500ms`, `shutdown goodbye|restart SPAN`, `counted NAME N`, `# comment`.
 //!
@@ -138,7 +139,7 @@ impl Stage {
         if self.writing.as_deref() != Some(name) {
             self.flush();
         }
-        self.appear(name);
+        self.appear(name, &[]);
         self.client(name).peer.send(message);
         self.writing = Some(name.to_owned());
     }
@@ -256,7 +257,7 @@ impl Stage {
             ["wait", span] => self.pass(self.span(span)),
             ["shutdown", mode, span] => self.shutdown(mode, self.span(span)),
             ["counted", name, count] => self.check_counter(name, count),
-            [name, "joins"] => self.appear(name),
+            [name, "joins", ref features @ ..] => self.appear(name, features),
             [name, "connects", ..] => self.connect(name, &words[2..]),
             [name, "octets", hex] => self.client(name).peer.send_raw(&text::hex(hex)),
             [name, "message", hex] => self.client(name).peer.send_octets(&text::hex(hex)),
@@ -326,6 +327,11 @@ impl Stage {
             "publications_dropped" => load(&counters.publications_dropped),
             "answers_dropped" => load(&counters.answers_dropped),
             "goodbye_early" => load(&counters.goodbye_early),
+            "calls_canceled" => load(&counters.calls_canceled),
+            "calls_timed_out" => load(&counters.calls_timed_out),
+            "calls_rerouted" => load(&counters.calls_rerouted),
+            "calls_queued" => load(&counters.calls_queued),
+            "chunks_dropped" => load(&counters.chunks_dropped),
             _ => self.fail("no such counter"),
         });
         if found.to_string() != expected {
@@ -358,18 +364,23 @@ impl Stage {
         self.flush();
     }
 
-    /// Joins a client that is not there yet.
-    fn appear(&mut self, name: &str) {
+    /// Joins a client that is not there yet, with features that are given as `role.feature`.
+    fn appear(&mut self, name: &str, features: &[&str]) {
         if self.clients.contains_key(name) {
             return;
         }
         self.connect(name, &[]);
-        let roles = json!({"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}});
+        let mut roles = json!({"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}});
+        for feature in features {
+            let Some((role, feature)) = feature.split_once('.') else { self.fail("expected role.feature") };
+            roles[role]["features"][feature] = json!(true);
+        }
         self.client(name).peer.send(&json!([1, "realm1", {"roles": roles}]));
         self.flush();
         match self.hear(name) {
             Some(message) if message[0] == 2 => {
                 self.bound.insert(format!("$session_{name}"), message[1].clone());
+                self.bound.insert(format!("$authid_{name}"), message[2]["authid"].clone());
             }
             other => self.fail(&format!("{name} is not welcome: {other:?}")),
         }

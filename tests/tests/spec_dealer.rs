@@ -372,7 +372,7 @@ fn an_invocation_too_long_for_the_callee() {
         a> [64, 1, {{}}, "com.procedure"]
         a< [65, 1, $r]
         b> [48, 1, {{}}, "com.procedure", ["{long}"]]
-        b< [8, 48, 1, {{}}, "wamp.error.payload_size_exceeded"]
+        b< [8, 48, 1, {{}}, "wamp.error.payload_size_exceeded", $_]
         # The id of an invocation that was not sent is not used up.
         b> [48, 2, {{}}, "com.procedure", ["short"]]
         a< [68, 1, $r, {{}}, ["short"]]
@@ -423,7 +423,7 @@ fn payload_that_the_other_serializer_cannot_express() {
         j> [64, 1, {{}}, "p"]
         j< [65, 1, $r]
         m message {call}
-        m< [8, 48, 1, {{}}, "wamp.error.invalid_argument"]
+        m< [8, 48, 1, {{}}, "wamp.error.invalid_argument", $_]
         m> [64, 2, {{}}, "q"]
         m< [65, 2, $q]
         j> [48, 2, {{}}, "q"]
@@ -471,7 +471,7 @@ fn what_a_session_may_have_is_bounded() {
         b> [48, 1, {}, "com.one"]
         b> [48, 2, {}, "com.one"]
         a< [68, 1, $r, {}]
-        b< [8, 48, 2, {}, $error]
+        b< [8, 48, 2, {}, $error, $_]
         a> [70, 1, {}]
         b< [50, 1, {}]
         b> [48, 3, {}, "com.one"]

@@ -3,11 +3,13 @@
 //! Also answers the meta procedures, which ask about them, and takes note of the meta events, which tell of them, in the order
 //! in which things change here.
 
+mod registrations;
 mod service;
 mod sessions;
 mod tables;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use ahash::{AHashMap, AHashSet, RandomState};
@@ -21,7 +23,8 @@ use crate::meta::{
     Reflection, SessionSet, Transport, UnixNanos,
 };
 use crate::pattern::{PatternError, PatternTable, UriHasher};
-use crate::replica::{Callee, Delta};
+use crate::registration::{Callee, RegistrationInfo};
+use crate::replica::Delta;
 use crate::uri::MatchPolicy;
 use crate::visibility::{DeltaNumber, Visibility};
 
@@ -52,8 +55,10 @@ pub enum Refusal {
     NoSuchSubscription,
     /// The session has no such registration.
     NoSuchRegistration,
-    /// The procedure is registered already.
+    /// The procedure is registered already, for one callee, or by this session.
     ProcedureAlreadyExists,
+    /// The procedure is registered for sharing with another policy.
+    DifferentInvocationPolicy,
     /// The session owns as many as it may.
     LimitExceeded,
     /// The pattern is one that matching cannot bear.
@@ -72,17 +77,26 @@ pub enum Answer {
     /// To UNSUBSCRIBE.
     Unsubscribed(RequestId, Result<SubscriptionId, Refusal>),
     /// To REGISTER.
-    Registered(RequestId, Result<RegistrationId, Refusal>),
+    Registered(RequestId, Result<Granted, Refusal>),
     /// To UNREGISTER.
     Unregistered(RequestId, Result<RegistrationId, Refusal>),
     /// Behind the answer to a join, SUBSCRIBE or REGISTER: that one has been queued, say so with this number.
     Confirm(Owned, u64),
     /// The session is to be ended.
     Kill(Arc<Farewell>),
-    /// The session is not subscribed any more, for this reason.
+    /// To nothing that was asked: the session has lost a subscription, for this reason.
     SubscriptionRevoked(SubscriptionId, Option<Box<str>>),
-    /// The session does not serve the registration any more, for this reason.
+    /// To nothing that was asked: the session has lost a registration, for this reason.
     RegistrationRevoked(RegistrationId, Option<Box<str>>),
+}
+
+/// A registration as its callee's shard needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// Which.
+    pub registration: RegistrationId,
+    /// How many invocations the callee takes at a time.
+    pub concurrency: Option<NonZeroU32>,
 }
 
 /// One realm's sessions, subscriptions and registrations. Ids of subscriptions and registrations count from 1
@@ -131,9 +145,9 @@ struct Extra {
     details: Vec<(Box<str>, PayloadBuf)>,
     /// Somebody waits for its end.
     is_killed: bool,
-    /// Revoked ids, oldest first, for which a request to give them up may be under way.
-    revoked_subscriptions: Vec<u64>,
-    revoked_registrations: Vec<u64>,
+    /// What it has lost and has not given up itself: a request to do so that crosses the revocation succeeds.
+    revoked_subscriptions: Revoked,
+    revoked_registrations: Revoked,
 }
 
 /// A session that has left, and what it still owns. (Taken out of its tables once: to take entries out of a hash table one
@@ -174,10 +188,32 @@ struct Presence {
 
 #[derive(Debug)]
 struct Registration {
-    policy: MatchPolicy,
-    procedure: Arc<str>,
+    info: Arc<RegistrationInfo>,
+    /// In the order of registration.
+    callees: Vec<Callee>,
     created: UnixNanos,
-    callee: Callee,
+}
+
+/// Ids of what a session has lost, oldest first.
+#[derive(Debug, Default)]
+struct Revoked(VecDeque<u64>);
+
+impl Revoked {
+    /// How many are remembered.
+    const MAX: usize = 1024;
+
+    fn push(&mut self, id: u64) {
+        if self.0.len() >= Revoked::MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(id);
+    }
+
+    /// Forgets an id. Returns whether it was known.
+    fn remove(&mut self, id: u64) -> bool {
+        let position = self.0.iter().position(|known| *known == id);
+        position.is_some_and(|position| self.0.remove(position).is_some())
+    }
 }
 
 impl Directory {
@@ -277,7 +313,7 @@ impl Directory {
             while budget > 0
                 && let Some(registration) = session.registrations.next()
             {
-                self.remove_registration(registration, session.identity.session, out);
+                self.remove_callee(registration, session.identity.session, out);
                 budget -= 1;
             }
             if session.subscriptions.len() + session.registrations.len() > 0 {
@@ -385,73 +421,6 @@ impl Directory {
         }
     }
 
-    /// REGISTER.
-    pub fn register(
-        &mut self,
-        id: SessionId,
-        request: RequestId,
-        policy: MatchPolicy,
-        procedure: &str,
-        out: &mut Visibility,
-    ) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let refusal = if self.procedures.get(policy, procedure).is_some() {
-            Some(Refusal::ProcedureAlreadyExists)
-        } else if session.registrations.len() >= self.limits.registrations_per_session_max {
-            Some(Refusal::LimitExceeded)
-        } else {
-            self.procedures.admits(policy, procedure).err().map(Refusal::Pattern)
-        };
-        if let Some(refusal) = refusal {
-            session.answer(0, Answer::Registered(request, Err(refusal)), out);
-            return;
-        }
-        self.last_registration += 1;
-        let registration =
-            RegistrationId::new(self.last_registration).expect("invariant: fewer than 2^53 registrations");
-        let entry = Registration {
-            policy,
-            procedure: procedure.into(),
-            created: self.now,
-            callee: Callee { session: id, at: session.at },
-        };
-        self.log.note(MetaTopic::RegistrationOnCreate, || {
-            let (created, invoke) = (entry.created(), entry.invocation_policy());
-            MetaEvent::RegistrationCreated { session: id, registration, created, invoke }
-        });
-        let need = out.change(entry.delta(self.realm, registration, true));
-        self.procedures.insert(policy, procedure, registration).expect("invariant: the pattern is admitted");
-        self.registrations.insert(registration, entry);
-        session.registrations.insert(registration);
-        session.answer(need, Answer::Registered(request, Ok(registration)), out);
-        if let Some(confirm) = self.begin(id, Owned::Registration(registration)) {
-            self.answer(id, confirm, out);
-        }
-    }
-
-    /// UNREGISTER.
-    pub fn unregister(
-        &mut self,
-        id: SessionId,
-        request: RequestId,
-        registration: RegistrationId,
-        out: &mut Visibility,
-    ) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let is_callee = session.registrations.remove(&registration);
-        let result = if is_callee
-            || session.was_revoked(registration.get(), |extra| &mut extra.revoked_registrations)
-        {
-            Ok(registration)
-        } else {
-            Err(Refusal::NoSuchRegistration)
-        };
-        session.answer(0, Answer::Unregistered(request, result), out);
-        if is_callee {
-            self.remove_registration(registration, id, out);
-        }
-    }
-
     /// Sessions, subscriptions and registrations that exist.
     pub fn len(&self) -> (usize, usize, usize) {
         (self.sessions.len(), self.subscriptions.len(), self.registrations.len())
@@ -505,23 +474,6 @@ impl Directory {
             self.subscriptions.remove(&subscription);
         }
     }
-
-    fn remove_registration(
-        &mut self,
-        registration: RegistrationId,
-        session: SessionId,
-        out: &mut Visibility,
-    ) {
-        self.end(session, Owned::Registration(registration));
-        let event = || MetaEvent::Unregistered { session, registration };
-        self.log.note(MetaTopic::RegistrationOnUnregister, event);
-        let entry =
-            self.registrations.remove(&registration).expect("invariant: a callee's registration exists");
-        self.procedures.remove(entry.policy, &entry.procedure);
-        out.change(entry.delta(self.realm, registration, false));
-        let event = || MetaEvent::RegistrationDeleted { session, registration };
-        self.log.note(MetaTopic::RegistrationOnDelete, event);
-    }
 }
 
 impl Session {
@@ -535,38 +487,8 @@ impl Session {
     }
 
     /// Whether what it wants to give up has been revoked before. It is told so once.
-    fn was_revoked(&mut self, id: u64, of: fn(&mut Extra) -> &mut Vec<u64>) -> bool {
-        let Some(extra) = self.extra.as_deref_mut() else { return false };
-        let revoked = of(extra);
-        let position = revoked.iter().position(|known| *known == id);
-        position.is_some_and(|at| revoked.remove(at) == id)
-    }
-}
-
-impl Registration {
-    /// Who serves it, in the order of registration.
-    fn callees(&self) -> &[Callee] {
-        std::slice::from_ref(&self.callee)
-    }
-
-    /// How a callee is chosen: `invoke` in its details.
-    fn invocation_policy(&self) -> &'static str {
-        "single"
-    }
-
-    fn created(&self) -> Created {
-        Created { at: self.created, uri: self.procedure.clone(), policy: self.policy }
-    }
-
-    fn delta(&self, realm: RealmId, registration: RegistrationId, present: bool) -> Delta {
-        Delta::Callee {
-            realm,
-            registration,
-            policy: self.policy,
-            procedure: self.procedure.clone(),
-            callee: self.callee,
-            present,
-        }
+    fn was_revoked(&mut self, id: u64, of: fn(&mut Extra) -> &mut Revoked) -> bool {
+        self.extra.as_deref_mut().is_some_and(|extra| of(extra).remove(id))
     }
 }
 

@@ -54,22 +54,22 @@ pub const ROUTER_FEATURES: &[RouterFeature] = {
         row(Broker, &["subscriber_blackwhite_listing"], true),
         row(Broker, &["subscription_meta_api"], true),
         row(Broker, &["subscription_revocation"], true),
-        row(Dealer, &["call_canceling", "call_cancelling"], false),
-        row(Dealer, &["call_reroute"], false),
-        row(Dealer, &["call_timeout"], false),
+        row(Dealer, &["call_canceling", "call_cancelling"], true),
+        row(Dealer, &["call_reroute"], true),
+        row(Dealer, &["call_timeout"], true),
         row(Dealer, &["call_trustlevels"], false),
-        row(Dealer, &["caller_identification"], false),
+        row(Dealer, &["caller_identification"], true),
         row(Dealer, &["pattern_based_registration"], true),
-        row(Dealer, &["payload_passthru_mode"], false),
+        row(Dealer, &["payload_passthru_mode"], true),
         row(Dealer, &["payload_transparency"], false),
-        row(Dealer, &["progressive_call_invocations"], false),
-        row(Dealer, &["progressive_call_results"], false),
+        row(Dealer, &["progressive_call_invocations"], true),
+        row(Dealer, &["progressive_call_results"], true),
         RouterFeature { beside_features: true, ..row(Dealer, &["reflection"], true) },
         row(Dealer, &["registration_meta_api"], true),
         row(Dealer, &["registration_revocation"], true),
         row(Dealer, &["session_meta_api"], true),
         row(Dealer, &["sharded_registration"], false),
-        row(Dealer, &["shared_registration"], false),
+        row(Dealer, &["shared_registration"], true),
         row(Dealer, &["testament_meta_api"], true),
     ]
 };
@@ -90,6 +90,14 @@ fn is_meta(row: &RouterFeature) -> bool {
         "testament_meta_api",
     ];
     row.names.iter().any(|name| META.contains(name))
+}
+
+/// The same without any feature, for a peer whose transport cannot take the list.
+pub fn bare_welcome_roles() -> Dict<'static> {
+    const NONE: &[(&str, Value<'static>)] = &[("features", Value::Dict(Dict::EMPTY))];
+    const ROLES: &[(&str, Value<'static>)] =
+        &[("broker", Value::Dict(Dict::pairs(NONE))), ("dealer", Value::Dict(Dict::pairs(NONE)))];
+    Dict::pairs(ROLES)
 }
 
 /// A role that a client can announce.

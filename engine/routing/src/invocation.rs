@@ -5,7 +5,7 @@
 //! when the caller is gone ([`Stubs`], indexed by the caller's shard and the call's slot there).
 
 use ahash::AHashMap;
-use wampline_wire::RequestId;
+use wampline_wire::{RegistrationId, RequestId};
 
 use crate::call::CallRef;
 
@@ -14,7 +14,20 @@ use crate::call::CallRef;
 pub struct Invocations {
     /// INVOCATION.Request of the newest invocation, 0 before the first.
     last: u64,
-    open: AHashMap<u64, CallRef>,
+    open: AHashMap<u64, OpenInvocation>,
+}
+
+/// An invocation that waits for its final answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenInvocation {
+    /// The call that it serves.
+    pub call: CallRef,
+    /// The registration that it came by.
+    pub registration: RegistrationId,
+    /// Whether the caller takes progressive results.
+    pub wants_results: bool,
+    /// Whether it counts against the callee's `concurrency`.
+    pub is_counted: bool,
 }
 
 impl Invocations {
@@ -25,28 +38,28 @@ impl Invocations {
 
     /// Takes all open invocations out. Their ids stay known as issued.
     pub fn take(&mut self) -> Vec<CallRef> {
-        self.open.drain().map(|(_, call)| call).collect()
+        self.open.drain().map(|(_, open)| open.call).collect()
     }
 
     /// Draws the next INVOCATION.Request (session scope: 1, 2, 3 ...) for a call.
-    pub fn begin(&mut self, call: CallRef) -> RequestId {
+    pub fn begin(&mut self, invocation: OpenInvocation) -> RequestId {
         let mut id = RequestId::new(self.last).map_or(first_id(), RequestId::next);
         // After 2^53 invocations the ids wrap; one that still waits keeps its own.
         while self.open.contains_key(&id.get()) {
             id = id.next();
         }
         self.last = id.get();
-        self.open.insert(id.get(), call);
+        self.open.insert(id.get(), invocation);
         id
     }
 
-    /// The call that an open invocation belongs to.
-    pub fn get(&self, id: RequestId) -> Option<CallRef> {
+    /// An open invocation.
+    pub fn get(&self, id: RequestId) -> Option<OpenInvocation> {
         self.open.get(&id.get()).copied()
     }
 
     /// Ends an invocation; `None` if it was not open.
-    pub fn end(&mut self, id: RequestId) -> Option<CallRef> {
+    pub fn end(&mut self, id: RequestId) -> Option<OpenInvocation> {
         self.open.remove(&id.get())
     }
 
@@ -119,6 +132,13 @@ impl Stubs {
         }
     }
 
+    /// The callee's session slot and the invocation of a call, if it is known.
+    pub fn get(&self, call: CallRef) -> Option<(u32, RequestId)> {
+        let entry = self.by_call[call.shard.index()].get(call.slot as usize)?;
+        let stub = (*entry).filter(|stub| stub.guard == call.guard)?;
+        Some((stub.callee, stub.invocation))
+    }
+
     /// Forgets a call. Gives the callee's session slot and the invocation, if it was known.
     pub fn remove(&mut self, call: CallRef) -> Option<(u32, RequestId)> {
         let entry = self.by_call[call.shard.index()].get_mut(call.slot as usize)?;
@@ -149,19 +169,24 @@ mod tests {
         CallRef { shard: ShardId(shard), slot, guard }
     }
 
+    fn open(slot: u32) -> OpenInvocation {
+        let registration = RegistrationId::new(1).unwrap();
+        OpenInvocation { call: call(0, slot, 0), registration, wants_results: false, is_counted: false }
+    }
+
     #[test]
     fn invocation_ids_are_sequential_from_one() {
         let mut invocations = Invocations::new(ahash::RandomState::with_seed(1));
-        let ids: Vec<u64> = (0..3).map(|n| invocations.begin(call(0, n, 0)).get()).collect();
+        let ids: Vec<u64> = (0..3).map(|n| invocations.begin(open(n)).get()).collect();
         assert_eq!(ids, [1, 2, 3]);
-        assert_eq!(invocations.end(RequestId::new(2).unwrap()), Some(call(0, 1, 0)));
-        assert_eq!(invocations.begin(call(0, 9, 0)).get(), 4);
+        assert_eq!(invocations.end(RequestId::new(2).unwrap()), Some(open(1)));
+        assert_eq!(invocations.begin(open(9)).get(), 4);
     }
 
     #[test]
     fn a_late_answer_differs_from_one_never_asked_for() {
         let mut invocations = Invocations::new(ahash::RandomState::with_seed(1));
-        let id = invocations.begin(call(0, 0, 0));
+        let id = invocations.begin(open(0));
         invocations.end(id);
         assert!(invocations.was_issued(id));
         assert!(!invocations.was_issued(id.next()));
@@ -171,22 +196,22 @@ mod tests {
     #[test]
     fn an_id_that_was_not_sent_is_drawn_again() {
         let mut invocations = Invocations::new(ahash::RandomState::with_seed(1));
-        let first = invocations.begin(call(0, 0, 0));
-        let second = invocations.begin(call(0, 1, 0));
+        let first = invocations.begin(open(0));
+        let second = invocations.begin(open(1));
         invocations.withdraw(second);
         assert!(!invocations.was_issued(second));
         assert_eq!(invocations.get(second), None);
-        assert_eq!(invocations.begin(call(0, 2, 0)), second);
-        assert_eq!(invocations.get(first), Some(call(0, 0, 0)));
+        assert_eq!(invocations.begin(open(2)), second);
+        assert_eq!(invocations.get(first), Some(open(0)));
     }
 
     #[test]
     fn ids_wrap_around_what_is_open() {
         let mut invocations = Invocations::new(ahash::RandomState::with_seed(1));
         invocations.last = wampline_wire::ID_MAX - 1;
-        invocations.open.insert(1, call(0, 0, 0));
-        assert_eq!(invocations.begin(call(0, 1, 0)).get(), wampline_wire::ID_MAX);
-        assert_eq!(invocations.begin(call(0, 2, 0)).get(), 2);
+        invocations.open.insert(1, open(0));
+        assert_eq!(invocations.begin(open(1)).get(), wampline_wire::ID_MAX);
+        assert_eq!(invocations.begin(open(2)).get(), 2);
     }
 
     #[test]

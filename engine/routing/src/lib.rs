@@ -21,21 +21,27 @@ mod identity;
 mod invocation;
 mod key;
 mod member;
+mod options;
 mod publication;
+mod registration;
 mod replica;
 mod request;
 mod visibility;
 
 pub use attributes::{PayloadAttributes, is_attribute};
 pub use audience::{Audience, AudienceError};
-pub use call::{Call, CallRef, Calls};
-pub use directory::{Answer, Directory, DirectoryLimits, JoinRefusal, Refusal};
+pub use call::{Call, CallProgress, CallRef, Calls};
+pub use directory::{Answer, Directory, DirectoryLimits, Granted, JoinRefusal, Refusal};
 pub use disclosure::{Disclose, Disclosure, DisclosureRefused, DisclosureRule, TrustLevels, TrustRule};
 pub use identity::Identity;
-pub use invocation::{Invocations, Stubs};
+pub use invocation::{Invocations, OpenInvocation, Stubs};
 pub use key::{RealmId, SessionRef, ShardId, ShardSet};
 pub use member::{Member, Members};
-pub use publication::{OptionError, Publication, PublishOptions, Retain, ShardBy, Terms};
-pub use replica::{Callee, Delta, Procedure, Replica, Topic};
+pub use options::{CallOptions, CancelMode, InvocationPolicy, OptionError, RegisterOptions, RunMode};
+pub use publication::{
+    OptionError as PublishOptionError, Publication, PublishOptions, Retain, ShardBy, Terms,
+};
+pub use registration::{Callee, Procedure, RegistrationInfo, Tried};
+pub use replica::{Delta, Replica, Topic};
 pub use request::{RequestIdError, RequestIds, RequestSequence};
 pub use visibility::{DeltaNumber, Visibility};

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use wampline_wire::{RegistrationId, SessionId, SubscriptionId};
+use wampline_wire::SubscriptionId;
 
-use crate::key::{RealmId, SessionRef, ShardId, ShardSet};
+use crate::key::{RealmId, ShardId, ShardSet};
 use crate::pattern::{PatternTable, UriHasher};
+use crate::registration::{Callee, Procedure, RegistrationInfo};
 use crate::uri::MatchPolicy;
 
 /// One change of a realm's directory, as the home shard tells it to all shards, numbered and in order.
@@ -32,11 +33,7 @@ pub enum Delta {
         /// The realm.
         realm: RealmId,
         /// Which registration.
-        registration: RegistrationId,
-        /// How its procedure matches.
-        policy: MatchPolicy,
-        /// Its procedure or pattern.
-        procedure: Arc<str>,
+        registration: Arc<RegistrationInfo>,
         /// The session concerned.
         callee: Callee,
         /// Whether it serves now.
@@ -53,15 +50,6 @@ impl Delta {
     }
 }
 
-/// A session that serves a registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Callee {
-    /// Its id.
-    pub session: SessionId,
-    /// Where it lives.
-    pub at: SessionRef,
-}
-
 /// A subscription as publishing needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct Topic {
@@ -69,15 +57,6 @@ pub struct Topic {
     pub subscription: SubscriptionId,
     /// The shards that have members of it.
     pub shards: ShardSet,
-}
-
-/// A registration as calling needs it.
-#[derive(Clone, Debug)]
-pub struct Procedure {
-    /// Its id.
-    pub registration: RegistrationId,
-    /// Who serves it, in the order of registration. Never empty.
-    pub callees: SmallVec<[Callee; 1]>,
 }
 
 /// The replica goes through the states of the directory.
@@ -88,6 +67,8 @@ const ADMITTED: &str = "invariant: the directory has admitted the pattern";
 pub struct Replica {
     topics: PatternTable<Topic>,
     procedures: PatternTable<Procedure>,
+    /// The newest registration that has been heard of, 0 before the first.
+    newest: u64,
 }
 
 impl Replica {
@@ -97,6 +78,7 @@ impl Replica {
         Replica {
             topics: PatternTable::with_hasher(table.clone()),
             procedures: PatternTable::with_hasher(table),
+            newest: 0,
         }
     }
 
@@ -122,21 +104,26 @@ impl Replica {
                     }
                 }
             }
-            Delta::Callee { registration, policy, procedure, callee, present: true, .. } => {
-                match self.procedures.get_mut(*policy, procedure) {
-                    Some(entry) => entry.callees.push(*callee),
-                    None => {
-                        let callees = SmallVec::from_buf([*callee]);
-                        let entry = Procedure { registration: *registration, callees };
-                        self.procedures.insert(*policy, procedure, entry).expect(ADMITTED);
+            Delta::Callee { registration, callee, present: true, .. } => {
+                self.newest = self.newest.max(registration.id.get());
+                let (policy, procedure) = (registration.policy, &registration.procedure);
+                match self.procedures.get_mut(policy, procedure) {
+                    Some(entry) if entry.info.id == registration.id => entry.callees.push(callee.clone()),
+                    _ => {
+                        let callees = SmallVec::from_iter([callee.clone()]);
+                        let entry = Procedure { info: registration.clone(), callees };
+                        self.procedures.insert(policy, procedure, entry).expect(ADMITTED);
                     }
                 }
             }
-            Delta::Callee { policy, procedure, callee, present: false, .. } => {
-                if let Some(entry) = self.procedures.get_mut(*policy, procedure) {
+            Delta::Callee { registration, callee, present: false, .. } => {
+                let (policy, procedure) = (registration.policy, &registration.procedure);
+                if let Some(entry) = self.procedures.get_mut(policy, procedure)
+                    && entry.info.id == registration.id
+                {
                     entry.callees.retain(|known| known.session != callee.session);
                     if entry.callees.is_empty() {
-                        self.procedures.remove(*policy, procedure);
+                        self.procedures.remove(policy, procedure);
                     }
                 }
             }
@@ -151,6 +138,17 @@ impl Replica {
     /// The registration that serves a call of `procedure`, by the specification's precedence.
     pub fn procedure(&self, procedure: &str) -> Option<(MatchPolicy, &Procedure)> {
         self.procedures.best_match(procedure)
+    }
+
+    /// Every registration that matches a call of `procedure`, the best first.
+    pub fn procedures(&self, procedure: &str) -> impl Iterator<Item = (MatchPolicy, &Procedure)> {
+        self.procedures.matches(procedure).map(|(policy, _, found)| (policy, found))
+    }
+
+    /// The newest registration that has been heard of, 0 before the first. A call that is routed again looks at older
+    /// ones alone, so that whoever registers over and over cannot keep it going.
+    pub fn newest_registration(&self) -> u64 {
+        self.newest
     }
 
     /// How many subscriptions and registrations are known.

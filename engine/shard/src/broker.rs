@@ -141,6 +141,10 @@ impl Shard {
             Refusal::ProcedureAlreadyExists => {
                 (error_uri::PROCEDURE_ALREADY_EXISTS, "the procedure is registered already")
             }
+            Refusal::DifferentInvocationPolicy => (
+                error_uri::PROCEDURE_EXISTS_WITH_DIFFERENT_INVOCATION_POLICY,
+                "the procedure is registered with another invocation policy",
+            ),
             Refusal::LimitExceeded => (crate::dealer::LIMIT_EXCEEDED, "the session owns as many as it may"),
             Refusal::Pattern(error) => {
                 let text = error.to_string();

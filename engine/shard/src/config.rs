@@ -44,6 +44,10 @@ pub struct Realm {
     pub uri_rules: UriRules,
     /// How request ids are checked.
     pub request_ids: RequestIds,
+    /// How long a call without a `timeout` of its own may take; `None` for any time.
+    pub call_timeout: Option<Duration>,
+    /// How long any call may take, whatever it asks for; `None` for any time.
+    pub call_timeout_max: Option<Duration>,
     /// Whether what a client uses must have been announced by it.
     pub features: FeatureRules,
     /// Whether publishers and callers are disclosed.
@@ -65,12 +69,14 @@ pub enum FeatureRules {
 }
 
 impl Realm {
-    /// A realm with the defaults.
+    /// A realm with the defaults for everything but its name.
     pub fn new(name: &str) -> Realm {
         Realm {
             name: name.into(),
             uri_rules: UriRules::default(),
             request_ids: RequestIds::default(),
+            call_timeout: None,
+            call_timeout_max: None,
             features: FeatureRules::default(),
             disclosure: Arc::default(),
             trust_levels: Arc::default(),
@@ -107,6 +113,14 @@ pub struct Limits {
     pub testaments_per_session_max: usize,
     /// Octets of their topics, arguments and options.
     pub testament_bytes_per_session_max: usize,
+    /// Calls that wait for one callee of one registration, because it has as many invocations as its `concurrency` allows.
+    pub calls_per_callee_queued_max: usize,
+    /// Octets of such calls.
+    pub calls_per_callee_queued_bytes_max: usize,
+    /// Octets of arguments that a shard keeps so that a call can go to another callee; a call beyond stays where it is.
+    pub rerouting_bytes_max: usize,
+    /// Calls of one session whose input is open, or has not been known to end, while the call has ended.
+    pub inputs_per_session_max: usize,
 }
 
 impl Default for Limits {
@@ -124,6 +138,10 @@ impl Default for Limits {
             sessions_per_realm_max: 1 << 20,
             testaments_per_session_max: 64,
             testament_bytes_per_session_max: 256 << 10,
+            calls_per_callee_queued_max: 1 << 12,
+            calls_per_callee_queued_bytes_max: 16 << 20,
+            rerouting_bytes_max: 32 << 20,
+            inputs_per_session_max: 1 << 12,
         }
     }
 }

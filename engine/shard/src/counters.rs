@@ -54,6 +54,16 @@ pub struct Counters {
     pub results: AtomicU64,
     /// Calls answered with ERROR.
     pub call_errors: AtomicU64,
+    /// Calls sent to another callee, because the one before was gone, full or unavailable.
+    pub calls_rerouted: AtomicU64,
+    /// Calls whose time was over.
+    pub calls_timed_out: AtomicU64,
+    /// Calls that their caller cancelled.
+    pub calls_canceled: AtomicU64,
+    /// Calls that waited for a callee with as many invocations as it takes.
+    pub calls_queued: AtomicU64,
+    /// Chunks of calls that had ended.
+    pub chunks_dropped: AtomicU64,
     /// Answers to calls that nobody waited for.
     pub answers_dropped: AtomicU64,
     /// Times that a lane to another shard was full.

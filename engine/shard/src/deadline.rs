@@ -19,7 +19,7 @@ impl Shard {
         let queued = self.deadlines.peek().map(|Reverse((at, ..))| *at);
         let shutdown = self.shutdown.as_ref().and_then(|shutdown| shutdown.next_deadline());
         let kills = self.home.dues.next_deadline();
-        [queued, shutdown, kills].into_iter().flatten().min().map(Now)
+        [queued, self.next_timeout(), shutdown, kills].into_iter().flatten().min().map(Now)
     }
 
     /// Deals with the deadlines that have passed.
@@ -27,6 +27,7 @@ impl Shard {
         self.now = now;
         let early = self.home.dues.expire(now);
         add(&self.counters().kills_early, early);
+        self.expire_calls();
         while let Some(&Reverse((at, slot, guard))) = self.deadlines.peek()
             && at <= self.now.0
         {

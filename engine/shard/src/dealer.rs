@@ -1,289 +1,356 @@
-//! The dealer's part on one shard: registrations of its sessions, calls from them, invocations to them.
+//! The dealer's part for callers: calls from sessions of this shard, from CALL to their final answer.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use wampline_routing::uri::{MatchPolicy, is_reserved};
-use wampline_routing::{Call, CallRef, Refusal, SessionRef, error_uri};
-use wampline_wire::{Dict, Message, Payload, RegistrationId, RequestId, RequestType, Value};
+use smallvec::SmallVec;
+use wampline_routing::feature::{ClientFeature, ClientRole};
+use wampline_routing::uri::is_reserved;
+use wampline_routing::{
+    Call, CallOptions, CallProgress, CallRef, CancelMode, PayloadAttributes, RunMode, SessionRef, Tried,
+    error_uri,
+};
+use wampline_wire::{Dict, Message, Payload, RequestId, RequestType, Value};
 
 use crate::action::Unsent;
 use crate::counters::add;
-use crate::frame::{Frame, HomeRequest, Invoke, Reply, ReplyOutcome};
+use crate::frame::{Frame, Invoke, Reply, ReplyOutcome};
 use crate::leave::count_dropped;
-use crate::session::SessionState;
+use crate::route::Route;
 use crate::shard::Shard;
+use crate::timeout::Timeout;
 
 /// A bound of the configuration is met. The specification has no URI for it.
 pub(crate) const LIMIT_EXCEEDED: &str = "wampline.error.limit_exceeded";
 
 /// Octets of an INVOCATION, RESULT or ERROR beside its payload, about.
-const MESSAGE_BYTES: usize = 24;
+pub(crate) const MESSAGE_BYTES: usize = 24;
+
+/// What is remembered of a call that is out of the ordinary.
+#[derive(Debug)]
+pub(crate) struct CallExtra {
+    pub(crate) timeout: Option<Timeout>,
+    /// The count of calls that wait for the callee.
+    pub(crate) load: Option<Arc<AtomicU32>>,
+    /// What was sent, for more chunks and for other callees; its payload only while another callee may need it.
+    pub(crate) invoke: Option<Invoke>,
+}
 
 impl Shard {
-    /// REGISTER.
-    pub(crate) fn register(
-        &mut self,
-        slot: u32,
-        session: u32,
-        request: RequestId,
-        options: Dict<'_>,
-        procedure: &str,
-    ) {
-        let rules = self.shared.config.realms[self.sessions[session].realm.index()].uri_rules;
-        let checked = crate::broker::match_policy(&options).and_then(|policy| {
-            rules.check_pattern(procedure, policy).map_err(|error| error.to_string())?;
-            if is_reserved(procedure) {
-                return Err("procedures that begin with wamp. are the router's own".into());
-            }
-            Ok(policy)
-        });
-        match checked {
-            Ok(policy) => {
-                self.sessions[session].requests.begin(RequestType::Register, request);
-                let request = HomeRequest::Register { request, policy, procedure: procedure.into() };
-                self.ask_home(session, request, Some(slot));
-            }
-            Err(text) => self.error(slot, RequestType::Register, request, error_uri::INVALID_URI, &text),
-        }
-    }
-
-    /// UNREGISTER.
-    pub(crate) fn unregister(
-        &mut self,
-        slot: u32,
-        session: u32,
-        request: RequestId,
-        registration: RegistrationId,
-    ) {
-        self.sessions[session].requests.begin(RequestType::Unregister, request);
-        self.ask_home(session, HomeRequest::Unregister { request, registration }, Some(slot));
-    }
-
-    /// The directory's answer to REGISTER: invocations are accepted from when REGISTERED is queued.
-    pub(crate) fn registered(
-        &mut self,
-        session: u32,
-        request: RequestId,
-        result: Result<RegistrationId, Refusal>,
-    ) {
-        let Some(slot) = self.answered(session, RequestType::Register, request) else { return };
-        match result {
-            Ok(registration) => {
-                self.sessions[session].registrations.insert(registration);
-                let _ = self.post(slot, &Message::Registered { request, registration }, MESSAGE_BYTES);
-            }
-            Err(refusal) => self.refuse(slot, RequestType::Register, request, refusal),
-        }
-    }
-
-    /// The directory's answer to UNREGISTER: no invocation follows UNREGISTERED.
-    pub(crate) fn unregistered(
-        &mut self,
-        session: u32,
-        request: RequestId,
-        result: Result<RegistrationId, Refusal>,
-    ) {
-        let Some(slot) = self.answered(session, RequestType::Unregister, request) else { return };
-        match result {
-            Ok(registration) => {
-                self.sessions[session].registrations.remove(&registration);
-                let message = Message::Unregistered { request: Some(request), details: None };
-                let _ = self.post(slot, &message, MESSAGE_BYTES);
-            }
-            Err(refusal) => self.refuse(slot, RequestType::Unregister, request, refusal),
-        }
-    }
-
     /// CALL: matched here, invoked here or on the callee's shard; the call waits here.
     pub(crate) fn call(
         &mut self,
         slot: u32,
         session: u32,
         request: RequestId,
-        _options: Dict<'_>,
+        options: Dict<'_>,
         procedure: &str,
         payload: Payload<'_>,
     ) {
         add(&self.counters().calls, 1);
-        let entry = &self.sessions[session];
-        let realm = &self.realms[entry.realm.index()];
-        let rules = self.shared.config.realms[entry.realm.index()].uri_rules;
-        if let Err(error) = rules.check(procedure) {
-            return self.call_error(slot, request, error_uri::INVALID_URI, &error.to_string());
+        let realm = self.sessions[session].realm;
+        let has_more = has_more(&options);
+        let options =
+            if options.is_empty() { Ok(CallOptions::default()) } else { CallOptions::parse(&options) };
+        let refusal = match &options {
+            Err(error) => Some((error_uri::INVALID_ARGUMENT, error.to_string())),
+            Ok(options) => self.call_refusal(session, options, procedure),
+        };
+        let options = options.unwrap_or_default();
+        if let Some((error, text)) = refusal {
+            if has_more {
+                self.remember_input(session, request);
+            }
+            return self.call_error(slot, request, error, &text);
         }
-        if entry.calls.len() >= self.shared.config.limits.calls_per_session_max {
-            return self.call_error(slot, request, LIMIT_EXCEEDED, "too many calls wait for their answer");
+        let mut progress = CallProgress::default();
+        if options.receive_progress {
+            progress.set(CallProgress::WANTS_RESULTS);
         }
-        if self.shutdown.is_some() {
-            return self.call_error(slot, request, error_uri::CANCELED, "the router is shutting down");
+        if options.progress {
+            progress.set(CallProgress::INPUT_OPEN);
         }
         if is_reserved(procedure) {
-            return self.call_meta(slot, session, request, procedure, payload);
+            return self.call_meta(slot, session, request, progress, procedure, payload);
         }
-        let Some((policy, found)) = realm.replica.procedure(procedure) else {
-            let text = format!("no procedure {procedure} is registered");
-            return self.call_error(slot, request, error_uri::NO_SUCH_PROCEDURE, &text);
-        };
-        let (registration, callee) = (found.registration, found.callees[0].at);
-        let names_procedure = policy != MatchPolicy::Exact;
-        let call = self.calls.begin(Call { caller: session, request, callee });
+        // Nobody is invoked yet; routing sets who is.
+        let callee = SessionRef { shard: self.id, slot: u32::MAX, guard: 0 };
+        let call = self.calls.begin(Call { caller: session, request, callee, progress, extra: None });
         self.sessions[session].calls.insert(request, call.slot);
+        let newest = self.realms[realm.index()].replica.newest_registration();
+        let route = Route { procedure, tried: Tried::default(), newest, bound_to: None };
+        self.start_timeout(call, options.timeout);
+        self.route(call, route, &options, payload, Some(slot));
+    }
+
+    /// A CALL with the id of one that waits: another chunk of it, or a violation.
+    pub(crate) fn call_again(
+        &mut self,
+        slot: u32,
+        call: u32,
+        request: RequestId,
+        options: Dict<'_>,
+        procedure: &str,
+        payload: Payload<'_>,
+    ) {
+        let reference = self.calls.reference(call).expect("invariant: a session's calls wait");
+        let entry = self.calls.get_mut(reference).expect("invariant: the reference is current");
+        if !entry.progress.has(CallProgress::INPUT_OPEN) {
+            return self.violation(slot, &format!("request id {request} is still in progress"));
+        }
+        let more = has_more(&options);
+        if !more {
+            entry.progress.clear(CallProgress::INPUT_OPEN);
+        }
+        let callee = entry.callee;
+        let sent = entry.extra.as_mut().and_then(|extra| extra.invoke.as_mut());
+        let Some(sent) = sent.filter(|sent| *sent.procedure == *procedure) else {
+            return add(&self.counters().chunks_dropped, 1);
+        };
+        sent.head.progress = more;
+        sent.head.is_continuation = true;
+        let released = std::mem::replace(&mut sent.payload, Payload::NONE.to_buf()).len();
+        let head = sent.head.clone();
+        let (procedure, options) = (sent.procedure.clone(), sent.options.clone());
+        entry.progress.set(CallProgress::CONTINUED);
+        self.rerouting_octets -= released;
+        let (tried, payload) = (Tried::default(), payload.to_buf());
+        let invoke = Invoke { head, procedure, options, tried, payload };
         if callee.shard == self.id {
-            let procedure = names_procedure.then_some(procedure);
-            if let Err(outcome) = self.invoke(call, callee, registration, procedure, payload) {
-                self.finish_call(call, outcome, Payload::NONE);
-            }
+            self.invoke_more(invoke);
         } else {
-            let procedure = names_procedure.then(|| procedure.into());
-            let invoke = Invoke { call, callee, registration, procedure, payload: payload.to_buf() };
             self.send(callee.shard, Frame::Invoke(Box::new(invoke)), Some(slot));
         }
     }
 
-    /// A call from another shard.
-    pub(crate) fn invoke_from_afar(&mut self, invoke: Invoke) {
-        let Invoke { call, callee, registration, procedure, payload } = invoke;
-        if let Err(outcome) =
-            self.invoke(call, callee, registration, procedure.as_deref(), payload.as_payload())
-        {
-            self.reply(call, outcome, Payload::NONE, None);
+    /// CANCEL. Nothing ever answers it but the end of the call.
+    pub(crate) fn cancel(&mut self, session: u32, request: RequestId, options: &Dict<'_>) {
+        let Some(&call) = self.sessions[session].calls.get(&request) else { return };
+        add(&self.counters().calls_canceled, 1);
+        let reference = self.calls.reference(call).expect("invariant: a session's calls wait");
+        let entry = self.calls.get_mut(reference).expect("invariant: the reference is current");
+        let callee = entry.callee.shard;
+        let mode = CancelMode::parse(options);
+        if mode == CancelMode::Kill {
+            entry.progress.set(CallProgress::KILLED);
+            self.cancel_at(callee, reference, mode);
+        } else {
+            self.cancel_at(callee, reference, mode);
+            self.finish_call(reference, error_uri::CANCELED, "");
         }
     }
 
-    /// Queues INVOCATION. An error is the outcome of the call: the INVOCATION has not been queued then.
-    fn invoke(
-        &mut self,
-        call: CallRef,
-        callee: SessionRef,
-        registration: RegistrationId,
-        procedure: Option<&str>,
-        payload: Payload<'_>,
-    ) -> Result<(), ReplyOutcome> {
-        if !self.sessions.is_live(callee.slot, callee.guard) {
-            return Err(ReplyOutcome::Undeliverable);
-        }
-        let entry = &mut self.sessions[callee.slot];
-        let (SessionState::Open, Some(slot)) = (entry.state, entry.connection) else {
-            return Err(ReplyOutcome::Undeliverable);
-        };
-        if !entry.registrations.contains(&registration) {
-            return Err(ReplyOutcome::Undeliverable);
-        }
-        if entry.invocations.len() >= self.shared.config.limits.invocations_per_session_max {
-            return Err(ReplyOutcome::Error(LIMIT_EXCEEDED.into()));
-        }
-        let request = entry.invocations.begin(call);
-        self.stubs.insert(call, callee.slot, request);
-        let names = procedure.map(|procedure| [("procedure", Value::Str(Cow::Borrowed(procedure)))]);
-        let details = names.as_ref().map_or(Dict::EMPTY, |names| Dict::pairs(names));
-        let message = Message::Invocation { request, registration, details, payload };
-        let estimate = MESSAGE_BYTES + payload.len() + procedure.map_or(0, str::len);
-        let error = match self.post(slot, &message, estimate) {
-            Ok(()) | Err(Unsent::Gone) => return Ok(()), // Gone: leaving has answered the call.
-            Err(Unsent::TooLong) => error_uri::PAYLOAD_SIZE_EXCEEDED,
-            Err(Unsent::Inexpressible) => error_uri::INVALID_ARGUMENT,
-        };
-        self.stubs.remove(call);
-        self.sessions[callee.slot].invocations.withdraw(request);
-        Err(ReplyOutcome::Error(error.into()))
+    /// The time of a call is over.
+    pub(crate) fn call_timed_out(&mut self, call: CallRef) {
+        let Some(entry) = self.calls.get(call) else { return };
+        add(&self.counters().calls_timed_out, 1);
+        self.cancel_at(entry.callee.shard, call, CancelMode::KillNoWait);
+        self.finish_call(call, error_uri::TIMEOUT, "the call took longer than it may");
     }
 
-    /// YIELD.
-    pub(crate) fn yielded(
-        &mut self,
-        slot: u32,
-        session: u32,
-        request: RequestId,
-        options: Dict<'_>,
-        payload: Payload<'_>,
-    ) {
-        let is_progress =
-            !options.is_empty() && options.get("progress").and_then(|value| value.as_bool()) == Some(true);
-        if is_progress && self.sessions[session].invocations.get(request).is_some() {
-            // No caller has asked for progressive results: only the final one goes out.
-            return;
-        }
-        if let Some(call) = self.invocation_ended(slot, session, request) {
-            self.reply(call, ReplyOutcome::Result, payload, Some(slot));
+    /// Tells the callee's shard that a call is over, or shall be.
+    pub(crate) fn cancel_at(&mut self, shard: wampline_routing::ShardId, call: CallRef, mode: CancelMode) {
+        if shard == self.id {
+            self.canceled(call, mode);
+        } else {
+            self.send(shard, Frame::Cancel { call, mode }, None);
         }
     }
 
-    /// ERROR for an INVOCATION.
-    pub(crate) fn invocation_failed(
-        &mut self,
-        slot: u32,
-        session: u32,
-        request: RequestId,
-        error: &str,
-        payload: Payload<'_>,
-    ) {
-        if let Some(call) = self.invocation_ended(slot, session, request) {
-            let rules = self.shared.config.realms[self.sessions[session].realm.index()].uri_rules;
-            let error = if rules.check(error).is_ok() { error } else { error_uri::RUNTIME_ERROR };
-            self.reply(call, ReplyOutcome::Error(error.into()), payload, Some(slot));
-        }
-    }
-
-    /// Sends the answer of a call to the shard of its caller. `from` is the callee's connection, if its message is the answer.
-    pub(crate) fn reply(
+    /// An answer of the callee.
+    pub(crate) fn call_answered(
         &mut self,
         call: CallRef,
         outcome: ReplyOutcome,
+        attributes: &PayloadAttributes<'_>,
         payload: Payload<'_>,
-        from: Option<u32>,
     ) {
-        if call.shard == self.id {
-            self.finish_call(call, outcome, payload);
-        } else {
-            let reply = Reply { call, outcome, payload: payload.to_buf() };
-            self.send(call.shard, Frame::Reply(Box::new(reply)), from);
+        match outcome {
+            ReplyOutcome::Progress => self.call_progressed(call, attributes, payload),
+            ReplyOutcome::Result => self.call_yielded(call, attributes, payload),
+            ReplyOutcome::Error(error) if &*error == error_uri::UNAVAILABLE => self.callee_unavailable(call),
+            ReplyOutcome::Error(error) => self.call_failed(call, &error, attributes, payload),
         }
     }
 
-    /// Ends a call with its one final answer. An answer that comes second is dropped.
-    pub(crate) fn finish_call(&mut self, call: CallRef, outcome: ReplyOutcome, payload: Payload<'_>) {
-        let Some(call) = self.calls.end(call) else { return count_dropped(self) };
-        let entry = &mut self.sessions[call.caller];
-        entry.calls.remove(&call.request);
-        let Some(slot) = entry.connection else { return count_dropped(self) };
-        let request = call.request;
-        let error = match outcome {
-            ReplyOutcome::Result => {
-                let message = Message::Result { request, details: Dict::EMPTY, payload };
-                match self.post(slot, &message, MESSAGE_BYTES + payload.len()) {
-                    Ok(()) => return add(&self.counters().results, 1),
-                    Err(unsent) => Err(unsent),
-                }
+    /// Ends a call with an ERROR of the router's own. `text` may be empty.
+    pub(crate) fn finish_call(&mut self, call: CallRef, error: &str, text: &str) {
+        let Some(ended) = self.end_call(call) else { return count_dropped(self) };
+        let Some(slot) = self.sessions[ended.caller].connection else { return count_dropped(self) };
+        self.call_error(slot, ended.request, error, text);
+    }
+
+    /// Takes a call out of the books. `None` if it is not there any more.
+    pub(crate) fn end_call(&mut self, call: CallRef) -> Option<Call<CallExtra>> {
+        let ended = self.calls.end(call)?;
+        self.sessions[ended.caller].calls.remove(&ended.request);
+        if ended.progress.has(CallProgress::INPUT_OPEN) {
+            self.remember_input(ended.caller, ended.request);
+        }
+        if let Some(extra) = &ended.extra {
+            if let Some(load) = &extra.load {
+                load.fetch_sub(1, Ordering::Relaxed);
             }
-            ReplyOutcome::Error(error) => {
-                add(&self.counters().call_errors, 1);
-                let (request_type, details) = (RequestType::Call, Dict::EMPTY);
-                let estimate = MESSAGE_BYTES + error.len() + payload.len();
-                let error = Cow::Borrowed(&*error);
-                self.post(slot, &Message::Error { request_type, request, details, error, payload }, estimate)
+            if let Some(invoke) = &extra.invoke {
+                self.rerouting_octets -= invoke.payload.len();
             }
-            ReplyOutcome::Undeliverable => {
-                let text = "the procedure has just been unregistered";
-                return self.call_error(slot, request, error_uri::NO_SUCH_PROCEDURE, text);
-            }
+            self.timed_calls -= usize::from(extra.timeout.is_some());
+        }
+        Some(ended)
+    }
+
+    /// What of a call is out of the ordinary; makes room for it.
+    pub(crate) fn extra(&mut self, call: CallRef) -> Option<&mut CallExtra> {
+        let extra = &mut self.calls.get_mut(call)?.extra;
+        Some(extra.get_or_insert_with(|| Box::new(CallExtra { timeout: None, load: None, invoke: None })))
+    }
+
+    fn call_refusal(
+        &self,
+        session: u32,
+        options: &CallOptions<'_>,
+        procedure: &str,
+    ) -> Option<(&'static str, String)> {
+        let entry = &self.sessions[session];
+        let limits = &self.shared.config.limits;
+        if let Err(error) = self.shared.config.realms[entry.realm.index()].uri_rules.check(procedure) {
+            return Some((error_uri::INVALID_URI, error.to_string()));
+        }
+        if entry.calls.len() >= limits.calls_per_session_max {
+            return Some((LIMIT_EXCEEDED, "too many calls wait for their answer".into()));
+        }
+        let ended_inputs = entry.ended_inputs.as_ref().map_or(0, |ended| ended.len());
+        if options.progress && ended_inputs >= limits.inputs_per_session_max {
+            return Some((
+                LIMIT_EXCEEDED,
+                "too many progressive calls have ended without their last chunk".into(),
+            ));
+        }
+        if options.run_mode == RunMode::All {
+            return Some((error_uri::OPTION_NOT_ALLOWED, "runmode all is not available".into()));
+        }
+        if self.shutdown.is_some() {
+            return Some((error_uri::CANCELED, "the router is shutting down".into()));
+        }
+        None
+    }
+
+    /// A call has ended, or never began, while its caller may send more of it.
+    pub(crate) fn remember_input(&mut self, session: u32, request: RequestId) {
+        let entry = &mut self.sessions[session];
+        let Some(slot) = entry.connection else { return };
+        let ended = entry.ended_inputs.get_or_insert_with(Default::default);
+        ended.insert(request);
+        if ended.len() > 2 * self.shared.config.limits.inputs_per_session_max {
+            // It was refused as many calls again and goes on. To forget one could run its last chunk as a new call.
+            self.violation(slot, "too many progressive calls without their last chunk");
+        }
+    }
+
+    /// Whether a CALL is another chunk of a call that has ended: then it is dropped, and forgotten with the last one.
+    pub(crate) fn is_late_chunk(&mut self, session: u32, request: RequestId, options: &Dict<'_>) -> bool {
+        let entry = &mut self.sessions[session];
+        let Some(ended) = entry.ended_inputs.as_mut().filter(|ended| ended.contains(&request)) else {
+            return false;
         };
-        match error {
-            Ok(()) | Err(Unsent::Gone) => {}
-            Err(Unsent::TooLong) => {
-                let text = "the answer is longer than the caller accepts";
-                self.call_error(slot, request, error_uri::PAYLOAD_SIZE_EXCEEDED, text);
+        if !has_more(options) {
+            ended.remove(&request);
+            if ended.is_empty() {
+                entry.ended_inputs = None;
             }
-            Err(Unsent::Inexpressible) => {
-                let text = "the answer cannot be expressed in the caller's serializer";
-                self.call_error(slot, request, error_uri::INVALID_ARGUMENT, text);
+        }
+        add(&self.counters().chunks_dropped, 1);
+        true
+    }
+
+    /// A progressive result.
+    fn call_progressed(&mut self, call: CallRef, attributes: &PayloadAttributes<'_>, payload: Payload<'_>) {
+        let now = self.now;
+        let Some(entry) = self.calls.get_mut(call) else { return count_dropped(self) };
+        let (caller, request) = (entry.caller, entry.request);
+        if let Some(extra) = entry.extra.as_mut() {
+            if let Some(timeout) = extra.timeout.as_mut() {
+                timeout.renew(now);
+            }
+            // It has begun to answer: no other callee takes over.
+            if let Some(invoke) = extra.invoke.as_mut() {
+                self.rerouting_octets -= invoke.payload.len();
+                invoke.payload = Payload::NONE.to_buf();
+                entry.progress.set(CallProgress::CONTINUED);
+            }
+        }
+        let Some(slot) = self.sessions[caller].connection else { return count_dropped(self) };
+        if let Err(error) = self.result(slot, caller, request, true, attributes, payload) {
+            let callee = self.calls.get(call).map(|entry| entry.callee.shard);
+            if let Some(callee) = callee {
+                self.cancel_at(callee, call, CancelMode::KillNoWait);
+            }
+            self.finish_call(call, error, reason_text(error));
+        }
+    }
+
+    fn call_yielded(&mut self, call: CallRef, attributes: &PayloadAttributes<'_>, payload: Payload<'_>) {
+        let Some(ended) = self.end_call(call) else { return count_dropped(self) };
+        let Some(slot) = self.sessions[ended.caller].connection else { return count_dropped(self) };
+        match self.result(slot, ended.caller, ended.request, false, attributes, payload) {
+            Ok(()) => add(&self.counters().results, 1),
+            Err(error) => self.call_error(slot, ended.request, error, reason_text(error)),
+        }
+    }
+
+    fn call_failed(
+        &mut self,
+        call: CallRef,
+        error: &str,
+        attributes: &PayloadAttributes<'_>,
+        payload: Payload<'_>,
+    ) {
+        let Some(ended) = self.end_call(call) else { return count_dropped(self) };
+        let Some(slot) = self.sessions[ended.caller].connection else { return count_dropped(self) };
+        add(&self.counters().call_errors, 1);
+        let entries: SmallVec<[(&str, Value<'_>); 4]> = attributes.entries().collect();
+        let (request_type, request) = (RequestType::Call, ended.request);
+        let (details, estimate) = (Dict::pairs(&entries), MESSAGE_BYTES + error.len() + payload.len());
+        let error = if wampline_routing::error_uri::is_canceled(error) { error_uri::CANCELED } else { error };
+        let error = Cow::Borrowed(error);
+        let message = Message::Error { request_type, request, details, error, payload };
+        match self.post(slot, &message, estimate) {
+            Ok(()) | Err(Unsent::Gone) => {}
+            Err(unsent) => {
+                self.call_error(slot, request, unsent_error(unsent), reason_text(unsent_error(unsent)))
             }
         }
     }
 
-    /// Nobody waits for this call any more: its answer will be ignored.
-    pub(crate) fn caller_gone(&mut self, call: CallRef) {
-        if let Some((callee, invocation)) = self.stubs.remove(call) {
-            self.sessions[callee].invocations.end(invocation);
+    /// Queues RESULT. The error is what the call ends with instead.
+    fn result(
+        &mut self,
+        slot: u32,
+        caller: u32,
+        request: RequestId,
+        is_progress: bool,
+        attributes: &PayloadAttributes<'_>,
+        payload: Payload<'_>,
+    ) -> Result<(), &'static str> {
+        let mut entries: SmallVec<[(&str, Value<'_>); 4]> = SmallVec::new();
+        if is_progress {
+            entries.push(("progress", Value::Bool(true)));
+        }
+        if !attributes.is_empty() {
+            let features = self.sessions[caller].features;
+            let lacks = |is_used: bool, feature| is_used && !features.has(ClientRole::Caller, feature);
+            if lacks(attributes.is_passthru(), ClientFeature::PayloadPassthruMode)
+                || lacks(attributes.is_transparent(), ClientFeature::PayloadTransparency)
+            {
+                return Err(error_uri::FEATURE_NOT_SUPPORTED);
+            }
+            entries.extend(attributes.entries());
+        }
+        let message = Message::Result { request, details: Dict::pairs(&entries), payload };
+        match self.post(slot, &message, MESSAGE_BYTES + payload.len()) {
+            Ok(()) | Err(Unsent::Gone) => Ok(()),
+            Err(unsent) => Err(unsent_error(unsent)),
         }
     }
 
@@ -292,18 +359,44 @@ impl Shard {
         self.error(slot, RequestType::Call, request, error, text);
     }
 
-    /// A callee has answered for good. Gives the call, if it is known; an answer to an id never sent is a violation.
-    fn invocation_ended(&mut self, slot: u32, session: u32, request: RequestId) -> Option<CallRef> {
-        let invocations = &mut self.sessions[session].invocations;
-        if let Some(call) = invocations.end(request) {
-            self.stubs.remove(call);
-            return Some(call);
-        }
-        if invocations.was_issued(request) || request.get() <= self.connections[slot].past_invocations {
-            count_dropped(self);
+    /// Sends an answer to the shard of its caller. `from` is the callee's connection, if its message is the answer.
+    pub(crate) fn reply(
+        &mut self,
+        call: CallRef,
+        outcome: ReplyOutcome,
+        attributes: PayloadAttributes<'_>,
+        payload: Payload<'_>,
+        from: Option<u32>,
+    ) {
+        if call.shard == self.id {
+            self.call_answered(call, outcome, &attributes, payload);
         } else {
-            self.violation(slot, &format!("answer to an invocation {request} that was never sent"));
+            let (attributes, payload) = (attributes.into_owned(), payload.to_buf());
+            let reply = Reply { call, outcome, attributes, payload };
+            self.send(call.shard, Frame::Reply(Box::new(reply)), from);
         }
-        None
+    }
+}
+
+/// Whether more of a CALL follows.
+fn has_more(options: &Dict<'_>) -> bool {
+    !options.is_empty() && options.get("progress").and_then(|value| value.as_bool()) == Some(true)
+}
+
+fn unsent_error(unsent: Unsent) -> &'static str {
+    match unsent {
+        Unsent::TooLong => error_uri::PAYLOAD_SIZE_EXCEEDED,
+        Unsent::Inexpressible | Unsent::Gone => error_uri::INVALID_ARGUMENT,
+    }
+}
+
+/// What is said beside an error URI that the router answers with.
+pub(crate) fn reason_text(error: &str) -> &'static str {
+    match error {
+        error_uri::PAYLOAD_SIZE_EXCEEDED => "the message is longer than its receiver accepts",
+        error_uri::INVALID_ARGUMENT => "the message cannot be expressed in its receiver's serializer",
+        error_uri::FEATURE_NOT_SUPPORTED => "the receiver has not announced a feature that the message needs",
+        LIMIT_EXCEEDED => "too many invocations wait for the callee's answer",
+        _ => "",
     }
 }

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use wampline_routing::meta::{Arrival, Owned};
 use wampline_routing::uri::MatchPolicy;
-use wampline_routing::{Answer, CallRef, Delta, DeltaNumber, Publication, RealmId, SessionRef};
+use wampline_routing::{
+    Answer, CallOptions, CallRef, CancelMode, Delta, DeltaNumber, Identity, PayloadAttributes, Publication,
+    RealmId, RegisterOptions, SessionRef, Tried,
+};
 use wampline_wire::{PayloadBuf, RegistrationId, RequestId, SessionId, SubscriptionId};
 
 use crate::meta::MetaCall;
@@ -29,12 +32,16 @@ pub(crate) enum Frame {
     Answer { to: SessionRef, answer: Answer },
     /// A publication, for the members of these subscriptions on the destination.
     Publication { publication: Arc<Publication>, subscriptions: Subscriptions },
-    /// A call, for a callee on the destination. Must come back as a reply, a refusal, or not at all after `CallerGone`.
+    /// A call, for a callee on the destination. Must end in a final reply, come back, or be cancelled.
     Invoke(Box<Invoke>),
-    /// From the callee's shard: the final answer of a call.
+    /// From the callee's shard: the INVOCATION was never queued to the callee. Another one may be tried.
+    Returned(Box<Invoke>, NotInvoked),
+    /// From the callee's shard: an answer of the callee.
     Reply(Box<Reply>),
-    /// To the callee's shard: nobody waits for this call any more.
-    CallerGone { call: CallRef },
+    /// To the callee's shard: the call is over (or, with `kill`, shall be).
+    Cancel { call: CallRef, mode: CancelMode },
+    /// To the callee's shard, from itself: a callee has answered, and calls wait for it.
+    CalleeFree { callee: SessionRef, registration: RegistrationId },
 }
 
 /// What a session asks of its realm's directory.
@@ -56,6 +63,7 @@ pub(crate) enum HomeRequest {
         request: RequestId,
         policy: MatchPolicy,
         procedure: Box<str>,
+        options: RegisterOptions,
     },
     Unregister {
         request: RequestId,
@@ -72,34 +80,69 @@ pub(crate) enum HomeRequest {
 /// Subscriptions that a publication matches, and whether their events name the topic (pattern-based ones do).
 pub(crate) type Subscriptions = SmallVec<[(SubscriptionId, bool); 2]>;
 
-/// A call on its way to its callee.
-#[derive(Debug)]
+/// A call on its way to its callee, with all that is needed to try another one.
+#[derive(Clone, Debug)]
 pub(crate) struct Invoke {
-    pub(crate) call: CallRef,
-    pub(crate) callee: SessionRef,
-    pub(crate) registration: RegistrationId,
-    /// The procedure called, where the registration is pattern-based.
-    pub(crate) procedure: Option<Box<str>>,
+    pub(crate) head: InvokeHead,
+    pub(crate) procedure: Box<str>,
+    /// `None` for a plain call.
+    pub(crate) options: Option<Box<CallOptions<'static>>>,
+    pub(crate) tried: Tried,
     pub(crate) payload: PayloadBuf,
 }
 
-/// The answer to a call on its way to its caller.
+/// What is decided about an invocation when its callee is picked.
+#[derive(Clone, Debug)]
+pub(crate) struct InvokeHead {
+    pub(crate) call: CallRef,
+    pub(crate) callee: SessionRef,
+    pub(crate) callee_session: SessionId,
+    pub(crate) registration: RegistrationId,
+    /// The registration is pattern-based: the callee must be told the procedure.
+    pub(crate) names_procedure: bool,
+    /// The newest registration when the call began: later ones are not looked at.
+    pub(crate) newest: u64,
+    /// The registration that it must be now, because its callees were full or unavailable.
+    pub(crate) bound_to: Option<RegistrationId>,
+    /// More of the call follows.
+    pub(crate) progress: bool,
+    /// This is not the first chunk of the call.
+    pub(crate) is_continuation: bool,
+    /// Milliseconds, where timeouts are the callee's matter.
+    pub(crate) timeout: Option<u64>,
+    /// Who calls, where that is disclosed.
+    pub(crate) caller: Option<Arc<Identity>>,
+}
+
+/// Why an INVOCATION was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotInvoked {
+    /// The callee is gone, or does not serve the registration (any more, or yet).
+    Undeliverable,
+    /// The callee has as many invocations as it takes, and as many calls wait for it as may.
+    Full,
+    /// The callee cannot be sent it: the error of the call.
+    Failed(&'static str),
+}
+
+/// An answer to a call on its way to its caller.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) call: CallRef,
     pub(crate) outcome: ReplyOutcome,
+    pub(crate) attributes: PayloadAttributes<'static>,
     pub(crate) payload: PayloadBuf,
 }
 
-/// How a call ended.
+/// What a callee answers.
 #[derive(Debug)]
 pub(crate) enum ReplyOutcome {
-    /// The callee's final YIELD.
+    /// A progressive result: more follows.
+    Progress,
+    /// The final YIELD.
     Result,
     /// An ERROR, of the callee or of its shard.
     Error(Box<str>),
-    /// The INVOCATION was never queued: the callee is gone, or does not serve the registration (any more, or yet).
-    Undeliverable,
 }
 
 impl Frame {
@@ -107,7 +150,7 @@ impl Frame {
         FRAME_BYTES
             + match self {
                 Frame::Publication { publication, .. } => publication.octets(),
-                Frame::Invoke(invoke) => invoke.payload.len(),
+                Frame::Invoke(invoke) | Frame::Returned(invoke, _) => invoke.payload.len(),
                 Frame::Reply(reply) => reply.payload.len(),
                 Frame::Request { request: HomeRequest::Call(call), .. } => call.payload.len(),
                 Frame::Changes { changes, .. } => changes.len() * FRAME_BYTES,

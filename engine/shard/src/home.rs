@@ -8,7 +8,7 @@ use wampline_routing::{Answer, Directory, DirectoryLimits, RealmId, SessionRef, 
 use wampline_wire::SessionId;
 
 use crate::Now;
-use crate::frame::{Frame, HomeRequest};
+use crate::frame::{Frame, HomeRequest, Reply};
 use crate::meta::Dues;
 use crate::shard::{Shard, Shared};
 
@@ -126,8 +126,8 @@ impl Home {
             HomeRequest::Unsubscribe { request, subscription } => {
                 directory.unsubscribe(session, request, subscription, out);
             }
-            HomeRequest::Register { request, policy, procedure } => {
-                directory.register(session, request, policy, &procedure, out);
+            HomeRequest::Register { request, policy, procedure, options } => {
+                directory.register(session, request, policy, &procedure, options, out);
             }
             HomeRequest::Unregister { request, registration } => {
                 directory.unregister(session, request, registration, out);
@@ -166,8 +166,17 @@ impl Shard {
                 self.publication(&publication, &subscriptions)
             }
             Frame::Invoke(invoke) => self.invoke_from_afar(*invoke),
-            Frame::Reply(reply) => self.finish_call(reply.call, reply.outcome, reply.payload.as_payload()),
-            Frame::CallerGone { call } => self.caller_gone(call),
+            Frame::Returned(invoke, why) => self.call_returned(*invoke, why),
+            Frame::Reply(reply) => {
+                let Reply { call, outcome, attributes, payload } = *reply;
+                self.call_answered(call, outcome, &attributes, payload.as_payload());
+            }
+            Frame::Cancel { call, mode } => self.canceled(call, mode),
+            Frame::CalleeFree { callee, registration } => {
+                if self.sessions.is_live(callee.slot, callee.guard) {
+                    self.callee_free(callee.slot, registration);
+                }
+            }
         }
     }
 

@@ -314,15 +314,20 @@ impl Shard {
                 }
             }
             Message::Call { request, options, procedure, payload } => {
-                if self.request(slot, session, RequestType::Call, request) {
+                let waiting = self.sessions[session].calls.get(&request).copied();
+                if let Some(call) = waiting {
+                    self.call_again(slot, call, request, options, &procedure, payload);
+                } else if !self.is_late_chunk(session, request, &options)
+                    && self.request(slot, session, RequestType::Call, request)
+                {
                     self.call(slot, session, request, options, &procedure, payload);
                 }
             }
             Message::Yield { request, options, payload } => {
                 self.yielded(slot, session, request, options, payload)
             }
-            Message::Error { request_type: RequestType::Invocation, request, error, payload, .. } => {
-                self.invocation_failed(slot, session, request, &error, payload);
+            Message::Error { request_type: RequestType::Invocation, request, details, error, payload } => {
+                self.invocation_failed(slot, session, request, details, &error, payload);
             }
             Message::Subscribe { request, options, topic } => {
                 if self.request(slot, session, RequestType::Subscribe, request) {
@@ -348,8 +353,7 @@ impl Shard {
             Message::Abort { .. } => {
                 self.close_link(slot, Some(crate::leave::CLOSE_NORMAL));
             }
-            // Call canceling is not announced; nothing ever answers a CANCEL itself.
-            Message::Cancel { .. } => {}
+            Message::Cancel { request, options } => self.cancel(session, request, &options),
             other => {
                 let text = format!(
                     "received unexpected {:?} message in an established session",
@@ -365,8 +369,8 @@ impl Shard {
         let entry = &mut self.sessions[session];
         let mode: RequestIds = self.shared.config.realms[entry.realm.index()].request_ids;
         let in_progress = match kind {
-            RequestType::Call => entry.calls.contains_key(&id),
-            RequestType::Publish => false,
+            // A CALL with the id of one in progress has been taken for another chunk of it.
+            RequestType::Call | RequestType::Publish => false,
             _ => entry.requests.is_pending(kind, id),
         };
         match entry.requests.arrived(mode, id, in_progress) {

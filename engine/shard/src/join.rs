@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ahash::{AHashMap, AHashSet};
+use ahash::AHashMap;
 use wampline_routing::feature::{self, ClientFeatures};
 use wampline_routing::{Identity, Invocations, JoinRefusal, RealmId, RequestSequence, error_uri};
 use wampline_wire::{Dict, ID_MAX, Message, Payload, SessionId, Value};
 
+use crate::action::Unsent;
 use crate::connection::{NEVER, Parked};
 use crate::counters::{add, set};
 use crate::frame::{Frame, HomeRequest};
@@ -18,7 +19,7 @@ use crate::shard::Shard;
 pub(crate) const ANONYMOUS: &str = "anonymous";
 
 /// Octets of a WELCOME, about.
-const WELCOME_BYTES: usize = 512;
+const WELCOME_BYTES: usize = 1536;
 
 impl Shard {
     /// HELLO (basic profile, "Session Establishment").
@@ -58,10 +59,11 @@ impl Shard {
             features,
             requests: RequestSequence::default(),
             subscriptions: AHashMap::with_hasher(hasher.clone()),
-            registrations: AHashSet::with_hasher(hasher.clone()),
+            registrations: AHashMap::with_hasher(hasher.clone()),
             calls: AHashMap::with_hasher(hasher.clone()),
             invocations: Invocations::new(hasher),
             testaments: None,
+            ended_inputs: None,
         });
         let connection = &mut self.connections[slot];
         connection.session = Some(session);
@@ -129,17 +131,25 @@ impl Shard {
         let settings = &shared.config.realms[entry.realm.index()];
         let realm = settings.name.as_str();
         let text = |text| Value::Str(Cow::Borrowed(text));
-        let details = [
-            ("realm", text(realm)),
-            ("authid", text(&identity.authid)),
-            ("authrole", text(&identity.authrole)),
-            ("authmethod", text(identity.authmethod)),
-            ("authprovider", text(identity.authprovider)),
-            ("agent", text(&shared.config.agent)),
-            ("roles", Value::Dict(feature::welcome_roles(settings.meta))),
-        ];
-        let message = Message::Welcome { session: id, details: Dict::pairs(&details) };
-        if self.post(slot, &message, WELCOME_BYTES).is_err() {
+        let mut sent = Err(Unsent::TooLong);
+        // A peer that takes 512 octets at a time could not join at all otherwise.
+        for roles in [feature::welcome_roles(settings.meta), feature::bare_welcome_roles()] {
+            let details = [
+                ("realm", text(realm)),
+                ("authid", text(&identity.authid)),
+                ("authrole", text(&identity.authrole)),
+                ("authmethod", text(identity.authmethod)),
+                ("authprovider", text(identity.authprovider)),
+                ("agent", text(&shared.config.agent)),
+                ("roles", Value::Dict(roles)),
+            ];
+            let message = Message::Welcome { session: id, details: Dict::pairs(&details) };
+            sent = self.post(slot, &message, WELCOME_BYTES);
+            if sent != Err(Unsent::TooLong) {
+                break;
+            }
+        }
+        if sent.is_err() {
             return self.close_link_of(session);
         }
         let features = self.sessions[session].features;

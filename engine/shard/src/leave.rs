@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use wampline_routing::error_uri;
 use wampline_routing::meta::Testament;
+use wampline_routing::{CancelMode, PayloadAttributes, error_uri};
 use wampline_wire::{Dict, Message, Payload, SubscriptionId, Value};
 
 use crate::connection::{Link, NEVER, Parked};
@@ -88,21 +88,23 @@ impl Shard {
         connection.past_invocations = connection.past_invocations.max(entry.invocations.last());
         let calls = std::mem::take(&mut entry.calls);
         let invocations = entry.invocations.take();
+        let services = std::mem::take(&mut entry.registrations);
+        entry.ended_inputs = None;
         for &call in calls.values() {
             let reference = self.calls.reference(call).expect("invariant: a session's calls wait");
-            let ended = self.calls.end(reference).expect("invariant: the reference is current");
-            if ended.callee.shard == self.id {
-                self.caller_gone(reference);
-            } else {
-                self.send(ended.callee.shard, Frame::CallerGone { call: reference }, None);
-            }
+            let ended = self.end_call(reference).expect("invariant: the reference is current");
+            self.cancel_at(ended.callee.shard, reference, CancelMode::KillNoWait);
         }
         for call in invocations {
             self.stubs.remove(call);
             let outcome = ReplyOutcome::Error(error_uri::CANCELED.into());
-            let payload = Payload::NONE.to_buf();
+            let (attributes, payload) = (PayloadAttributes::default(), Payload::NONE.to_buf());
             // By way of the queue even to this shard: what one departure causes must not nest in another.
-            self.send(call.shard, Frame::Reply(Box::new(Reply { call, outcome, payload })), None);
+            let reply = Reply { call, outcome, attributes, payload };
+            self.send(call.shard, Frame::Reply(Box::new(reply)), None);
+        }
+        for service in services.into_values() {
+            self.release_waiting(service);
         }
         let entry = &mut self.sessions[session];
         let memberships = entry.subscriptions.keys().copied().collect();
@@ -208,8 +210,9 @@ impl Shard {
                 return;
             }
             let reference = self.calls.reference(call).expect("invariant: a session's calls wait");
-            let outcome = ReplyOutcome::Error(error_uri::CANCELED.into());
-            self.finish_call(reference, outcome, Payload::NONE);
+            let callee = self.calls.get(reference).map_or(self.id, |call| call.callee.shard);
+            self.cancel_at(callee, reference, CancelMode::KillNoWait);
+            self.finish_call(reference, error_uri::CANCELED, "");
         }
         if self.connections[slot].session != Some(session) {
             return;

@@ -6,6 +6,7 @@
 mod action;
 mod arena;
 mod broker;
+mod callee;
 mod config;
 mod connection;
 mod counters;
@@ -22,9 +23,12 @@ mod meta;
 mod outbox;
 mod output;
 mod publish;
+mod register;
+mod route;
 mod session;
 mod shard;
 mod slots;
+mod timeout;
 
 pub use config::{Config, FeatureRules, Limits, Listener, Realm};
 pub use counters::Counters;

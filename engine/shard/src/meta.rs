@@ -15,10 +15,9 @@ use wampline_routing::meta::{
     Arrival, Farewell, MetaApi, MetaError, MetaEvent, MetaOutcome, Owned, Procedure, TestamentLimits,
     Transport,
 };
-use wampline_routing::{Call, CallRef, RealmId, SessionRef, error_uri};
+use wampline_routing::{Call, CallProgress, CallRef, PayloadAttributes, RealmId, SessionRef, error_uri};
 use wampline_wire::{
-    Dict, Message, Payload, PayloadBuf, RegistrationId, RequestId, RequestType, Serializer, SessionId,
-    SubscriptionId, Value,
+    Dict, Message, Payload, PayloadBuf, RequestId, RequestType, Serializer, SessionId, SubscriptionId, Value,
 };
 
 use crate::action::{Cut, Unsent};
@@ -119,6 +118,7 @@ impl Shard {
         slot: u32,
         session: u32,
         request: RequestId,
+        progress: CallProgress,
         procedure: &str,
         payload: Payload<'_>,
     ) {
@@ -127,11 +127,23 @@ impl Shard {
         let found = Procedure::from_uri(procedure).filter(|_| api != MetaApi::Off);
         let Some(found) = found else {
             let text = format!("no procedure {procedure} is registered");
-            return self.meta_error(slot, request, error_uri::NO_SUCH_PROCEDURE, &text);
+            return self.meta_answer(
+                slot,
+                session,
+                request,
+                progress,
+                Err((error_uri::NO_SUCH_PROCEDURE, &text)),
+            );
         };
         if found.is_destructive() && api != MetaApi::Full {
             let text = "the realm does not permit procedures that change what belongs to others";
-            return self.meta_error(slot, request, error_uri::NOT_AUTHORIZED, text);
+            return self.meta_answer(
+                slot,
+                session,
+                request,
+                progress,
+                Err((error_uri::NOT_AUTHORIZED, text)),
+            );
         }
         let limits = &self.shared.config.limits;
         let limits = TestamentLimits {
@@ -145,19 +157,38 @@ impl Shard {
             Procedure::FlushTestaments => {
                 self.sessions[session].testaments.get_or_insert_default().flush(payload)
             }
-            _ => return self.call_home(slot, session, request, found, payload),
+            _ => return self.call_home(slot, session, request, progress, found, payload),
         };
-        match own {
+        let testaments = &mut self.sessions[session].testaments;
+        if testaments.as_ref().is_some_and(|testaments| testaments.is_empty()) {
+            *testaments = None;
+        }
+        let own = own.as_ref().map(|()| ()).map_err(|MetaError { uri, text }| (*uri, &**text));
+        self.meta_answer(slot, session, request, progress, own);
+    }
+
+    /// Answers a call that goes nowhere.
+    fn meta_answer(
+        &mut self,
+        slot: u32,
+        session: u32,
+        request: RequestId,
+        progress: CallProgress,
+        answer: Result<(), (&'static str, &str)>,
+    ) {
+        if progress.has(CallProgress::INPUT_OPEN) {
+            self.remember_input(session, request);
+        }
+        match answer {
             Ok(()) => {
                 let message = Message::Result { request, details: Dict::EMPTY, payload: Payload::NONE };
                 let _ = self.post(slot, &message, MESSAGE_BYTES);
                 add(&self.counters().results, 1);
             }
-            Err(MetaError { uri, text }) => self.meta_error(slot, request, uri, &text),
-        }
-        let testaments = &mut self.sessions[session].testaments;
-        if testaments.as_ref().is_some_and(|testaments| testaments.is_empty()) {
-            *testaments = None;
+            Err((error, text)) => {
+                add(&self.counters().call_errors, 1);
+                self.error(slot, RequestType::Call, request, error, text);
+            }
         }
     }
 
@@ -167,22 +198,18 @@ impl Shard {
         slot: u32,
         session: u32,
         request: RequestId,
+        progress: CallProgress,
         procedure: Procedure,
         payload: Payload<'_>,
     ) {
         let home = self.shared.home(self.sessions[session].realm);
         // Nobody is invoked: the slot is that of no session.
         let callee = SessionRef { shard: home, slot: u32::MAX, guard: 0 };
-        let call = self.calls.begin(Call { caller: session, request, callee });
+        let call = self.calls.begin(Call { caller: session, request, callee, progress, extra: None });
         self.sessions[session].calls.insert(request, call.slot);
         let serializer = self.connections[slot].form.serializer();
         let call = MetaCall { call, procedure, serializer, payload: payload.to_buf() };
         self.ask_home(session, HomeRequest::Call(Box::new(call)), Some(slot));
-    }
-
-    fn meta_error(&mut self, slot: u32, request: RequestId, error: &str, text: &str) {
-        add(&self.counters().call_errors, 1);
-        self.error(slot, RequestType::Call, request, error, text);
     }
 
     /// Publishes what has happened in the realms that live here. The changes that it came with have been applied here.
@@ -206,12 +233,16 @@ impl Shard {
         let any = !replies.is_empty();
         for (call, result) in replies {
             match result {
-                Ok(payload) => self.reply(call, ReplyOutcome::Result, payload.as_payload(), None),
+                Ok(payload) => {
+                    let attributes = PayloadAttributes::default();
+                    self.reply(call, ReplyOutcome::Result, attributes, payload.as_payload(), None);
+                }
                 Err(MetaError { uri, text }) => {
                     let text = [Value::Str(text)];
                     let payload = PayloadBuf::from_values(Serializer::Json, &text, &[]);
                     let payload = payload.as_ref().map_or(Payload::NONE, PayloadBuf::as_payload);
-                    self.reply(call, ReplyOutcome::Error(uri.into()), payload, None);
+                    let attributes = PayloadAttributes::default();
+                    self.reply(call, ReplyOutcome::Error(uri.into()), attributes, payload, None);
                 }
             }
         }
@@ -288,24 +319,6 @@ impl Shard {
         }
     }
 
-    /// The home shard takes a registration away ("Registration Revocation"). Open invocations go on.
-    pub(crate) fn registration_revoked(
-        &mut self,
-        session: u32,
-        registration: RegistrationId,
-        reason: Option<&str>,
-    ) {
-        let entry = &mut self.sessions[session];
-        let (SessionState::Open, Some(slot)) = (entry.state, entry.connection) else { return };
-        let features = entry.features;
-        entry.registrations.remove(&registration);
-        if features.has(ClientRole::Callee, ClientFeature::RegistrationRevocation) {
-            let details = revoked("registration", registration.get(), reason);
-            let message = Message::Unregistered { request: None, details: Some(Dict::pairs(&details)) };
-            let _ = self.post(slot, &message, MESSAGE_BYTES + reason.map_or(0, str::len));
-        }
-    }
-
     /// A session is about to be cut: others may want to know.
     pub(crate) fn tell_of_cut(&mut self, session: u32, why: Cut) {
         let reason = match why {
@@ -319,8 +332,12 @@ impl Shard {
     }
 }
 
-/// `Details` of UNSUBSCRIBED and UNREGISTERED that nobody asked for.
-fn revoked<'a>(what: &'static str, id: u64, reason: Option<&'a str>) -> Vec<(&'static str, Value<'a>)> {
+/// Details of UNSUBSCRIBED and UNREGISTERED that nobody asked for.
+pub(crate) fn revoked<'a>(
+    what: &'static str,
+    id: u64,
+    reason: Option<&'a str>,
+) -> Vec<(&'static str, Value<'a>)> {
     let mut details = vec![(what, Value::Uint(id))];
     details.extend(reason.map(|reason| ("reason", Value::Str(reason.into()))));
     details

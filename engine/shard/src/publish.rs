@@ -10,7 +10,9 @@ use smallvec::SmallVec;
 use wampline_routing::feature::{ClientFeature, ClientRole};
 use wampline_routing::meta::Testament;
 use wampline_routing::uri::{MatchPolicy, is_reserved};
-use wampline_routing::{OptionError, Publication, PublishOptions, RealmId, ShardSet, Terms, error_uri};
+use wampline_routing::{
+    Publication, PublishOptionError, PublishOptions, RealmId, ShardSet, Terms, error_uri,
+};
 use wampline_wire::{Dict, ID_MAX, Message, Payload, PublicationId, RequestId, RequestType, SubscriptionId};
 
 use crate::config::FeatureRules;
@@ -110,7 +112,7 @@ impl Shard {
         session: u32,
         topic: &str,
         options: &mut PublishOptions,
-        read: Result<(), OptionError>,
+        read: Result<(), PublishOptionError>,
     ) -> Result<(), Refused> {
         let entry = &self.sessions[session];
         let realm = &self.shared.config.realms[entry.realm.index()];

@@ -9,8 +9,10 @@
 //! `Left` lasts until the home shard has released what the session owned; the slot is not used again before. What the
 //! session owned here (memberships) is taken back in slices meanwhile.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::frame::Invoke;
 use ahash::{AHashMap, AHashSet};
 use wampline_routing::feature::ClientFeatures;
 use wampline_routing::meta::Testaments;
@@ -29,12 +31,38 @@ pub(crate) struct Session {
     pub(crate) requests: RequestSequence,
     /// Memberships, with the position in the member list.
     pub(crate) subscriptions: AHashMap<SubscriptionId, u32>,
-    pub(crate) registrations: AHashSet<RegistrationId>,
+    pub(crate) registrations: AHashMap<RegistrationId, Service>,
     /// Calls that wait for their answer, by CALL.Request, with their slot.
     pub(crate) calls: AHashMap<RequestId, u32>,
     pub(crate) invocations: Invocations,
     /// What it wants to have published when it ends.
     pub(crate) testaments: Option<Box<Testaments>>,
+    /// Calls that have ended before their caller sent the last chunk: what else it sends of them is dropped.
+    pub(crate) ended_inputs: Option<Box<AHashSet<RequestId>>>,
+}
+
+/// What a session serves one registration with.
+#[derive(Debug, Default)]
+pub(crate) struct Service {
+    /// `None` where the callee takes any number of invocations at a time.
+    pub(crate) bounded: Option<Box<Bounded>>,
+}
+
+/// A callee that takes only so many invocations at a time, and the calls that wait for it.
+#[derive(Debug)]
+pub(crate) struct Bounded {
+    pub(crate) concurrency: u32,
+    pub(crate) active: u32,
+    pub(crate) waiting: VecDeque<Waiting>,
+    /// Octets of all that waits.
+    pub(crate) octets: usize,
+}
+
+/// A call that waits for its callee, and what its caller has sent of it meanwhile.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) invoke: Invoke,
+    pub(crate) more: Vec<Invoke>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

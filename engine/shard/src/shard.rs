@@ -6,13 +6,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ahash::AHashMap;
 use wampline_routing::meta::UnixNanos;
-use wampline_routing::{Calls, Members, RealmId, Replica, SessionRef, ShardId, Stubs};
+use wampline_routing::{CallRef, Calls, Members, RealmId, Replica, SessionRef, ShardId, Stubs};
+use wampline_wire::RegistrationId;
 
 use crate::arena::{Arena, FORMS};
 use crate::config::Config;
 use crate::connection::{Connection, Deadlines, Link, NEVER, Parked, Tls};
 use crate::counters::{Counters, add, set};
+use crate::dealer::CallExtra;
 use crate::frame::Frame;
 use crate::home::Home;
 use crate::lane::{Lane, LaneState};
@@ -88,8 +91,15 @@ pub struct Shard {
     pub(crate) sessions: Slots<Session>,
     pub(crate) realms: Vec<RealmState>,
     pub(crate) home: Home,
-    pub(crate) calls: Calls,
+    pub(crate) calls: Calls<CallExtra>,
     pub(crate) stubs: Stubs,
+    /// Calls that wait for a callee of this shard, by its session slot.
+    pub(crate) waiting: AHashMap<CallRef, (u32, RegistrationId)>,
+    /// When calls of this shard will have taken too long: time, slot, and what tells the call from others in that slot.
+    pub(crate) call_timeouts: BinaryHeap<Reverse<(u64, u32, u32)>>,
+    pub(crate) timed_calls: usize,
+    /// Octets of arguments kept for another callee.
+    pub(crate) rerouting_octets: usize,
     pub(crate) arenas: [Arena; FORMS],
     /// Emptied buffers for outboxes to use again.
     pub(crate) spare: Vec<Vec<u8>>,
@@ -158,6 +168,10 @@ impl Shard {
             home: Home::new(id, &shared, &hasher),
             calls: Calls::new(id),
             stubs: Stubs::new(shards),
+            waiting: AHashMap::with_hasher(hasher.clone()),
+            call_timeouts: BinaryHeap::new(),
+            timed_calls: 0,
+            rerouting_octets: 0,
             arenas: Default::default(),
             spare: Vec::new(),
             lanes: (0..shards).map(|_| Lane::default()).collect(),
@@ -378,6 +392,9 @@ impl Shard {
         note("sessions", self.sessions.len());
         note("calls", self.calls.len());
         note("stubs", self.stubs.len());
+        note("calls that wait for a callee", self.waiting.len());
+        note("timed calls", self.timed_calls);
+        note("octets kept for another callee", self.rerouting_octets);
         note("departures", self.departures.len());
         for realm in &self.realms {
             let (topics, procedures) = realm.replica.len();

@@ -76,6 +76,10 @@ fn limits(raw: raw::Limits, found: &mut Diagnostics) -> (shard::Limits, usize) {
         sessions_per_realm_max: raw.sessions_per_realm_max.get(found),
         testaments_per_session_max: raw.testaments_per_session_max.get(found),
         testament_bytes_per_session_max: raw.testament_bytes_per_session_max.get(found),
+        calls_per_callee_queued_max: raw.calls_per_callee_queued_max.get(found),
+        calls_per_callee_queued_bytes_max: raw.calls_per_callee_queued_bytes_max.get(found),
+        rerouting_bytes_max: raw.rerouting_bytes_max.get(found),
+        inputs_per_session_max: raw.inputs_per_session_max.get(found),
     };
     (limits, raw.message_bytes_max.get(found))
 }
@@ -205,13 +209,21 @@ fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec
         let place = raw.name.span();
         let (uri_rules, request_ids) = (raw.uri_rules.get(found), raw.request_ids.get(found));
         let meta = raw.meta.get(found);
+        let (call_timeout, call_timeout_max) = (raw.call_timeout.get(found), raw.call_timeout_max.get(found));
         let Some(name) = raw.name.take(found) else { continue };
         if let Err(message) = check_realm(&name, uri_rules) {
             found.add(place, message);
         } else if !names.insert(name.clone()) {
             found.add(place, format!("the realm {name:?} is there already, expected another name"));
         }
-        realms.push(shard::Realm { uri_rules, request_ids, meta, ..shard::Realm::new(&name) });
+        realms.push(shard::Realm {
+            uri_rules,
+            request_ids,
+            call_timeout,
+            call_timeout_max,
+            meta,
+            ..shard::Realm::new(&name)
+        });
     }
     realms
 }

@@ -102,6 +102,14 @@ pub(super) struct Limits {
     pub testaments_per_session_max: Checked<Count<0, COUNT_MAX, 64>>,
     /// Octets of a session's testaments: topics, arguments and options.
     pub testament_bytes_per_session_max: Checked<Size<{ 1 << 10 }, { 4 << 30 }, { 256 << 10 }>>,
+    /// Calls that wait for one callee which has as many invocations as its `concurrency` allows.
+    pub calls_per_callee_queued_max: Checked<Count<0, COUNT_MAX, { 1 << 12 }>>,
+    /// Octets of the arguments of such calls.
+    pub calls_per_callee_queued_bytes_max: Checked<Size<0, { 4 << 30 }, { 16 << 20 }>>,
+    /// Octets of arguments that each shard keeps so that a call can go to another callee.
+    pub rerouting_bytes_max: Checked<Size<0, { 4 << 30 }, { 32 << 20 }>>,
+    /// Progressive calls of one session that have ended before their last chunk came.
+    pub inputs_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 12 }>>,
 }
 
 /// An address to listen on, and what is answered there.
@@ -174,6 +182,12 @@ pub(super) struct Realm {
     /// What of the meta API is on offer: nothing, what reads, or everything.
     #[serde(default)]
     pub meta: Checked<Choice<MetaApi>>,
+    /// How long a call that asks for no `timeout` may take.
+    #[serde(default)]
+    pub call_timeout: Checked<OrOff<Span<{ MS }, { 24 * H }, { 30 * S }>, false>>,
+    /// How long any call may take, whatever it asks for.
+    #[serde(default)]
+    pub call_timeout_max: Checked<OrOff<Span<{ MS }, { 24 * H }, { 30 * S }>, false>>,
 }
 
 /// A list of names of `T`, each at most once; absent: all of them.

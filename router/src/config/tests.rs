@@ -117,6 +117,10 @@ fn every_key_arrives() {
         sessions_per_realm_max = 9
         testaments_per_session_max = 10
         testament_bytes_per_session_max = "11KiB"
+        calls_per_callee_queued_max = 10
+        calls_per_callee_queued_bytes_max = "11KiB"
+        rerouting_bytes_max = "12KiB"
+        inputs_per_session_max = 13
         [[listeners]]
         listen = "[::1]:9000"
         protocols = ["websocket"]
@@ -137,6 +141,8 @@ fn every_key_arrives() {
         uri_rules = "strict"
         request_ids = "strict"
         meta = "full"
+        call_timeout = "5s"
+        call_timeout_max = "1m"
         [[realms]]
         name = "Zwei"
         "#,
@@ -161,6 +167,10 @@ fn every_key_arrives() {
         sessions_per_realm_max: 9,
         testaments_per_session_max: 10,
         testament_bytes_per_session_max: 11 << 10,
+        calls_per_callee_queued_max: 10,
+        calls_per_callee_queued_bytes_max: 11 << 10,
+        rerouting_bytes_max: 12 << 10,
+        inputs_per_session_max: 13,
     };
     assert_eq!(format!("{:?}", settings.engine.limits), format!("{expected:?}"));
     let endpoints =
@@ -180,9 +190,12 @@ fn every_key_arrives() {
     assert_eq!(local.transport.message_bytes_max, 1 << 20);
     let names: Vec<&str> = settings.engine.realms.iter().map(|realm| realm.name.as_str()).collect();
     assert_eq!(names, ["com.example.one", "Zwei"]);
-    assert_eq!(settings.engine.realms[0].request_ids, RequestIds::Strict);
-    let meta: Vec<MetaApi> = settings.engine.realms.iter().map(|realm| realm.meta).collect();
-    assert_eq!(meta, [MetaApi::Full, MetaApi::Read]);
+    let [one, two] = settings.engine.realms.as_slice() else { panic!("two realms") };
+    assert_eq!(one.request_ids, RequestIds::Strict);
+    assert_eq!(one.call_timeout, Some(Duration::from_secs(5)));
+    assert_eq!(one.call_timeout_max, Some(Duration::from_secs(60)));
+    assert_eq!((two.call_timeout, two.call_timeout_max), (None, None));
+    assert_eq!((one.meta, two.meta), (MetaApi::Full, MetaApi::Read));
 }
 
 #[test]

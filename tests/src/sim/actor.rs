@@ -335,7 +335,11 @@ impl Actor {
             11 => ("wamp.registration.list", json!([])),
             12 => ("wamp.subscription.match", json!([self.pool.uri(&mut self.random)])),
             13 => ("wamp.registration.match", json!([self.pool.uri(&mut self.random)])),
-            14 => ("wamp.session.flush_testaments", json!([])),
+            14 => {
+                let number = oracle.sessions[session].wills.len();
+                let topic = self.pool.uri(&mut self.random);
+                ("wamp.session.add_testament", json!([topic, ["will", session, number], {}]))
+            }
             _ => ("wamp.no.such.procedure", json!([])),
         };
         self.send(session, &json!([48, request, {}, procedure, arguments]), oracle);

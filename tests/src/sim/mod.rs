@@ -50,9 +50,11 @@ pub struct Summary {
     pub events: u64,
     /// Events that the router published of its own accord.
     pub meta_events: u64,
+    /// Testaments received.
+    pub wills: u64,
     /// Calls answered.
     pub answers: u64,
-    /// Calls that found nobody because a better match than the one in force was about to begin or to end.
+    /// Calls that came to their callee by way of another one, which was about to begin or to end.
     pub crossings: u64,
     /// Connections cut by the router for a full outbox.
     pub cuts: u64,
@@ -105,6 +107,7 @@ impl Summary {
         self.sessions += other.sessions;
         self.events += other.events;
         self.meta_events += other.meta_events;
+        self.wills += other.wills;
         self.answers += other.answers;
         self.crossings += other.crossings;
         self.cuts += other.cuts;

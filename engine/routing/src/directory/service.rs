@@ -56,7 +56,7 @@ impl Directory {
             RegistrationGet => self.registration_get(arguments, serializer),
             RegistrationListCallees => self.registration_callees(arguments, serializer),
             RegistrationCountCallees => self.registration_count(arguments, serializer),
-            RegistrationRemoveCallee => self.remove_callee(arguments, out),
+            RegistrationRemoveCallee => self.revoke_by_call(arguments, out),
             ReflectTopics => self.reflect_list(Kind::Topic, serializer),
             ReflectProcedures => self.reflect_list(Kind::Procedure, serializer),
             ReflectErrors => self.reflect_list(Kind::Error, serializer),

@@ -2,7 +2,7 @@
 
 use wampline_wire::{Dict, List, Payload, PayloadBuf, Serializer, SessionId, Value};
 
-use super::{Answer, Directory, Extra};
+use super::{Answer, Directory};
 use crate::meta::{
     Arguments, DETAILS_BYTES_MAX, Farewell, LIST_MAX, MetaError, MetaOutcome, encode, session_details,
 };
@@ -168,20 +168,6 @@ impl Directory {
         roles.iter().filter_map(|role| self.roles.get(&**role)).map(|set| set.len()).sum()
     }
 }
-
-impl Extra {
-    /// A subscription has been revoked: an UNSUBSCRIBE for it may be under way.
-    pub(super) fn revoked(&mut self, id: u64, of: fn(&mut Extra) -> &mut Vec<u64>) {
-        let revoked = of(self);
-        if revoked.len() >= REVOKED_MAX {
-            revoked.remove(0);
-        }
-        revoked.push(id);
-    }
-}
-
-/// How many revoked subscriptions, and as many registrations, of one session are remembered.
-const REVOKED_MAX: usize = 64;
 
 /// Refuses a list that would be too long.
 pub(super) fn bounded(count: usize, what: &str) -> Result<(), MetaError> {

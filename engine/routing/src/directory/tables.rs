@@ -61,7 +61,7 @@ impl Directory {
             return Err(MetaError::new(error_uri::NO_SUCH_SESSION, "this session is not subscribed"));
         };
         entry.subscriptions.remove(&id);
-        entry.extra.get_or_insert_default().revoked(id.get(), |extra| &mut extra.revoked_subscriptions);
+        entry.extra.get_or_insert_default().revoked_subscriptions.push(id.get());
         entry.answer(0, Answer::SubscriptionRevoked(id, reason), out);
         let shard = entry.at.shard;
         self.remove_member(id, session, shard, out);
@@ -71,7 +71,7 @@ impl Directory {
     pub(super) fn registration_list(&self, serializer: Serializer) -> Answered {
         bounded(self.registrations.len(), "registrations")?;
         let entries = self.registrations.iter();
-        by_policy(serializer, entries.map(|(id, entry)| (entry.policy, id.get())))
+        by_policy(serializer, entries.map(|(id, entry)| (entry.info.policy, id.get())))
     }
 
     pub(super) fn registration_lookup(&self, arguments: &Arguments<'_>, serializer: Serializer) -> Answered {
@@ -97,30 +97,25 @@ impl Directory {
     }
 
     pub(super) fn registration_callees(&self, arguments: &Arguments<'_>, serializer: Serializer) -> Answered {
-        let callees = self.registration(arguments.registration(0)?)?.callees();
+        let callees = &self.registration(arguments.registration(0)?)?.callees;
         bounded(callees.len(), "callees")?;
         ids(serializer, callees.iter().map(|callee| callee.session.get()))
     }
 
     pub(super) fn registration_count(&self, arguments: &Arguments<'_>, serializer: Serializer) -> Answered {
-        let callees = self.registration(arguments.registration(0)?)?.callees();
+        let callees = &self.registration(arguments.registration(0)?)?.callees;
         encode(serializer, &[Value::Uint(callees.len() as u64)])
     }
 
     /// `wamp.registration.remove_callee`: (registration, session, reason).
-    pub(super) fn remove_callee(&mut self, arguments: &Arguments<'_>, out: &mut Visibility) -> Answered {
+    pub(super) fn revoke_by_call(&mut self, arguments: &Arguments<'_>, out: &mut Visibility) -> Answered {
         let (id, session) = (arguments.registration(0)?, arguments.session(1)?);
         let reason = arguments.reason()?;
         self.registration(id)?;
-        let Some(entry) = self.sessions.get_mut(&session).filter(|entry| entry.registrations.contains(&id))
-        else {
+        if !self.revoke_callee(id, session, reason, out) {
             let text = "this session does not serve the registration";
             return Err(MetaError::new(error_uri::NO_SUCH_SESSION, text));
-        };
-        entry.registrations.remove(&id);
-        entry.extra.get_or_insert_default().revoked(id.get(), |extra| &mut extra.revoked_registrations);
-        entry.answer(0, Answer::RegistrationRevoked(id, reason), out);
-        self.remove_registration(id, session, out);
+        }
         Ok(nothing())
     }
 

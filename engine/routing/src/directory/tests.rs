@@ -1,6 +1,7 @@
 //! The directory by itself: joining, limits, subscribing, registering, leaving.
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::options::{InvocationPolicy, RegisterOptions};
 
 const LIMITS: DirectoryLimits =
     DirectoryLimits { sessions_max: 3, subscriptions_per_session_max: 2, registrations_per_session_max: 2 };
@@ -58,7 +59,12 @@ impl Realm {
     }
 
     fn register(&mut self, n: u64, id: u64, procedure: &str) {
-        self.directory.register(session(n), request(id), MatchPolicy::Exact, procedure, &mut self.out);
+        self.register_with(n, id, procedure, RegisterOptions::default());
+    }
+
+    fn register_with(&mut self, n: u64, id: u64, procedure: &str, options: RegisterOptions) {
+        let (session, request) = (session(n), request(id));
+        self.directory.register(session, request, MatchPolicy::Exact, procedure, options, &mut self.out);
     }
 
     /// What may be sent now, by the slot of the session.
@@ -76,6 +82,11 @@ impl Realm {
 
 fn subscribed(id: u64, subscription: u64) -> Answer {
     Answer::Subscribed(request(id), Ok(SubscriptionId::new(subscription).unwrap()))
+}
+
+fn registered(id: u64, registration: u64) -> Answer {
+    let registration = RegistrationId::new(registration).unwrap();
+    Answer::Registered(request(id), Ok(Granted { registration, concurrency: None }))
 }
 
 #[test]
@@ -156,8 +167,7 @@ fn a_procedure_is_registered_once_and_free_again_at_once() {
     realm.applied(9);
     realm.directory.unregister(session(1), request(2), RegistrationId::new(1).unwrap(), &mut realm.out);
     realm.register(2, 2, "procedure");
-    let registered = Answer::Registered(request(2), Ok(RegistrationId::new(2).unwrap()));
-    assert_eq!(realm.answers().last(), Some(&(2, registered)));
+    assert_eq!(realm.answers().last(), Some(&(2, registered(2, 2))));
 }
 
 #[test]
@@ -194,4 +204,47 @@ fn a_refused_session_that_leaves_harms_no_namesake() {
     realm.directory.leave(session(1), at(5), &mut realm.out);
     assert_eq!(realm.answers(), [(5, Answer::Left)]);
     assert_eq!(realm.directory.len(), (1, 0, 0));
+}
+
+#[test]
+fn a_shared_registration_takes_callees_of_one_policy() {
+    let mut realm = Realm::with_sessions(3);
+    let shared = RegisterOptions { invoke: InvocationPolicy::RoundRobin, ..Default::default() };
+    realm.register_with(1, 1, "procedure", shared);
+    realm.register_with(2, 1, "procedure", shared);
+    realm.register_with(3, 1, "procedure", RegisterOptions { invoke: InvocationPolicy::Last, ..shared });
+    realm.register(3, 2, "procedure");
+    realm.register_with(1, 2, "procedure", shared);
+    let different = |id| Answer::Registered(request(id), Err(Refusal::DifferentInvocationPolicy));
+    let twice = Answer::Registered(request(2), Err(Refusal::ProcedureAlreadyExists));
+    let mut answers = realm.applied(9);
+    answers.sort_by_key(|(slot, _)| *slot);
+    let expected =
+        [(1, registered(1, 1)), (1, twice), (2, registered(1, 1)), (3, different(1)), (3, different(2))];
+    assert_eq!(answers, expected);
+    // It lasts as long as one of them does.
+    realm.directory.unregister(session(1), request(3), RegistrationId::new(1).unwrap(), &mut realm.out);
+    realm.register_with(1, 4, "procedure", shared);
+    assert_eq!(realm.applied(9).last(), Some(&(1, registered(4, 1))));
+}
+
+#[test]
+fn who_forces_a_registration_takes_it_from_all_others() {
+    let mut realm = Realm::with_sessions(3);
+    let shared = RegisterOptions { invoke: InvocationPolicy::RoundRobin, ..Default::default() };
+    realm.register_with(1, 1, "procedure", shared);
+    realm.register_with(2, 1, "procedure", shared);
+    realm.applied(9);
+    realm.register_with(3, 1, "procedure", RegisterOptions { force_reregister: true, ..Default::default() });
+    let first = RegistrationId::new(1).unwrap();
+    let lost = Answer::RegistrationRevoked(first, Some(registrations::REREGISTERED.into()));
+    assert_eq!(realm.applied(9), [(1, lost.clone()), (2, lost), (3, registered(1, 2))]);
+    // An UNREGISTER that crosses the revocation succeeds, once.
+    realm.directory.unregister(session(1), request(2), first, &mut realm.out);
+    realm.directory.unregister(session(1), request(3), first, &mut realm.out);
+    let expected = [
+        (1, Answer::Unregistered(request(2), Ok(first))),
+        (1, Answer::Unregistered(request(3), Err(Refusal::NoSuchRegistration))),
+    ];
+    assert_eq!(realm.answers(), expected);
 }

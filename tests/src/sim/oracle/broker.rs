@@ -19,6 +19,8 @@ pub(crate) struct Membership {
     pub(super) ending_at: Option<Step>,
     /// How many of a publisher's publications have been accounted for.
     pub(super) seen: BTreeMap<SessionNo, usize>,
+    /// How many testaments of a session have been accounted for.
+    pub(super) wills: BTreeMap<SessionNo, usize>,
     /// What the router has told of its own accord.
     pub(super) told: Told,
 }
@@ -111,6 +113,7 @@ impl Oracle {
             since,
             ending_at: under_way,
             seen: BTreeMap::new(),
+            wills: BTreeMap::new(),
             told: Told::default(),
         };
         entry.memberships.insert(id, membership);
@@ -137,6 +140,9 @@ impl Oracle {
                 return Err("the topic is wrong".into());
             }
             return self.meta_event(session, id, &topic, &message[4]);
+        }
+        if message[4][0] == "will" {
+            return self.will_event(session, id, message);
         }
         let number = message[4][0].as_u64().ok_or("not one of our publications")? as usize;
         let publication = self.publications.get(number).ok_or("nobody has published this")?;

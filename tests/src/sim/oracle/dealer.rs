@@ -148,14 +148,32 @@ impl Oracle {
         }
         let caller = call.caller;
         let last = entry.last_called.entry(caller).or_insert(number);
-        if *last > number {
-            return Err(format!("calls of s{caller} out of order: {last} came before {number}"));
-        }
-        *last = number;
+        let came_before = *last;
+        *last = number.max(came_before);
         entry.invocations.insert(id, Invocation { call: number, is_answered: false });
         let registration = message[2].as_u64().ok_or("no registration id")?;
         let named = message[3]["procedure"].as_str();
-        self.judge_choice(session, number, registration, named)
+        self.judge_choice(session, number, registration, named)?;
+        if came_before > number && !self.was_crossed(number, session, registration) {
+            return Err(format!("calls of s{caller} out of order: {came_before} came before {number}"));
+        }
+        Ok(())
+    }
+
+    /// Whether a registration that goes before the one that took a call has begun or ended so lately that the call may have been
+    /// there first. Such a call takes its place in the order of calls when it comes to its callee, not when it was made.
+    fn was_crossed(&mut self, call: usize, callee: SessionNo, registration: u64) -> bool {
+        let call = &self.calls[call];
+        let taken = &self.sessions[callee].registrations[&registration];
+        let realm = &self.sessions[callee].realm;
+        let is_crossed = self.holds.iter().any(|hold| {
+            hold.realm == *realm
+                && hold.pattern.matches(&call.procedure)
+                && hold.pattern.rank() <= taken.pattern.rank()
+                && hold.until.is_none_or(|until| until > self.last_rest)
+        });
+        self.summary.crossings += u64::from(is_crossed);
+        is_crossed
     }
 
     /// The registration is one of the session's, matches, and no better one was known to be in force.
@@ -215,33 +233,18 @@ impl Oracle {
     }
 
     /// A call was told that there is no procedure: nobody may be known to serve it.
-    ///
-    /// One exception: the best match was a registration that was about to begin, or whose end had not got about. Then a
-    /// lesser match does not take the call.
     fn not_found(&mut self, number: usize) -> Verdict {
         let call = &self.calls[number];
         if let Some(callee) = call.callee {
             return Err(format!("s{callee} has been invoked"));
         }
         let realm = &self.sessions[call.caller].realm;
-        let matching =
+        let mut matching =
             self.stable(realm, call.sent_at, call.caller).filter(|(_, r)| r.pattern.matches(&call.procedure));
-        let Some((callee, best)) = matching.min_by_key(|(_, registration)| registration.pattern.rank())
-        else {
-            return Ok(());
-        };
-        let rank = best.pattern.rank();
-        let is_crossing = self.holds.iter().any(|hold| {
-            hold.realm == *realm
-                && hold.pattern.matches(&call.procedure)
-                && hold.pattern.rank() < rank
-                && hold.until.is_none_or(|until| until > self.last_rest)
-        });
-        if !is_crossing {
-            return Err(format!("s{callee} serves {:?}", best.pattern));
+        match matching.next() {
+            Some((callee, registration)) => Err(format!("s{callee} serves {:?}", registration.pattern)),
+            None => Ok(()),
         }
-        self.summary.crossings += 1;
-        Ok(())
     }
 
     /// Registrations of a realm that a call of `caller` at `at` must find, and whose end nobody has begun: REGISTERED was

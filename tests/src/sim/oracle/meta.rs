@@ -16,8 +16,18 @@ pub(super) enum Ask {
     Count,
     Own,
     Kill(u64),
+    /// The session's testament of this number.
+    Will(usize),
     /// It does nothing that the oracle follows.
     Other,
+}
+
+/// What is to be published when a session ends.
+#[derive(Debug)]
+pub(crate) struct Will {
+    topic: String,
+    /// The router has said so.
+    is_kept: bool,
 }
 
 /// What one membership has been told.
@@ -50,6 +60,12 @@ impl Oracle {
                 }
                 Ask::Kill(target)
             }
+            "wamp.session.add_testament" => {
+                let topic = message[4][0].as_str().unwrap_or_default().to_owned();
+                let wills = &mut self.sessions[session].wills;
+                wills.push(Will { topic, is_kept: false });
+                Ask::Will(wills.len() - 1)
+            }
             _ => Ask::Other,
         };
         Pending::Meta(ask)
@@ -72,8 +88,60 @@ impl Oracle {
                 }
                 Ok(())
             }
+            Ask::Will(number) => {
+                self.sessions[session].wills[number].is_kept = true;
+                Ok(())
+            }
             Ask::Own | Ask::Other => Ok(()),
         }
+    }
+
+    /// The testament of a session: `["will", session, number]`.
+    pub(super) fn will_event(&mut self, session: SessionNo, id: u64, message: &Value) -> Verdict {
+        self.summary.wills += 1;
+        let number = |n: usize| message[4][n].as_u64().map(|n| n as usize).ok_or("not one of our testaments");
+        let (publisher, number) = (number(1)?, number(2)?);
+        let will = self.sessions.get(publisher).and_then(|other| other.wills.get(number));
+        let topic = will.ok_or("nobody has left this")?.topic.clone();
+        if self.sessions[publisher].ending_at.is_none() && self.going_down.is_none() {
+            return Err("of a session that has not ended".into());
+        }
+        if self.sessions[publisher].realm != self.sessions[session].realm {
+            return Err("from another realm".into());
+        }
+        let entry = &mut self.sessions[session];
+        // Nothing that it publishes comes after it.
+        entry.last_seen.insert(publisher, usize::MAX);
+        let membership = entry.memberships.get_mut(&id).ok_or("no such membership")?;
+        let names_topic = membership.pattern.policy != Policy::Exact;
+        if !membership.pattern.matches(&topic)
+            || message[3]["topic"].as_str() != names_topic.then_some(topic.as_str())
+        {
+            return Err("the topic is wrong".into());
+        }
+        if membership.wills.insert(publisher, number + 1).is_some_and(|seen| seen > number) {
+            return Err("out of order, or for the second time".into());
+        }
+        Ok(())
+    }
+
+    /// At rest: the testaments of who has ended have come to who was there before that.
+    pub(super) fn check_wills(&self, n: SessionNo, session: &Session) -> Verdict {
+        for membership in session.memberships.values().filter(|m| m.ending_at.is_none()) {
+            for (publisher, other) in self.sessions.iter().enumerate() {
+                let was_before = other.ending_at.is_some_and(|end| end > membership.since);
+                if other.state != State::Ended || !was_before || other.realm != session.realm {
+                    continue;
+                }
+                let kept = other.wills.iter().enumerate().filter(|(_, will)| will.is_kept);
+                let owed = kept.filter(|(_, will)| membership.pattern.matches(&will.topic)).last();
+                let seen = membership.wills.get(&publisher).copied().unwrap_or(0);
+                if let Some((number, _)) = owed.filter(|(number, _)| *number >= seen) {
+                    return Err(format!("at rest: s{n} has not got testament {number} of s{publisher}"));
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn meta_error(&self, ask: Ask, uri: &str) -> Verdict {

@@ -20,7 +20,7 @@ use super::Summary;
 use super::pool::Pattern;
 use broker::{Membership, Publication};
 use dealer::{Call, Invocation, Registration};
-use meta::Ask;
+use meta::{Ask, Will};
 
 /// Counts messages.
 pub(crate) type Step = u64;
@@ -56,6 +56,8 @@ pub(crate) struct Session {
     /// Its id, once it has heard it.
     pub(crate) id: Option<u64>,
     state: State,
+    /// Its testaments, in the order in which it asked for them.
+    pub(crate) wills: Vec<Will>,
     /// Somebody has asked for its end.
     kill_sent: bool,
     /// Its end has been reported to who asked for it.
@@ -174,6 +176,7 @@ impl Oracle {
             hello_at: self.step,
             id: None,
             state: State::Joining,
+            wills: Vec::new(),
             kill_sent: false,
             is_killed: false,
             ending_at: None,

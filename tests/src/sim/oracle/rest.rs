@@ -26,6 +26,7 @@ impl Oracle {
             }
             self.check_events(n, session)?;
             self.check_told(n, session)?;
+            self.check_wills(n, session)?;
         }
         self.release_holds();
         Ok(())
