@@ -163,8 +163,8 @@ impl Shard {
         if testaments.as_ref().is_some_and(|testaments| testaments.is_empty()) {
             *testaments = None;
         }
-        let own = own.as_ref().map(|()| ()).map_err(|MetaError { uri, text }| (*uri, &**text));
-        self.meta_answer(slot, session, request, progress, own);
+        let own = own.as_ref().map_err(|MetaError { uri, text }| (*uri, &**text));
+        self.meta_answer(slot, session, request, progress, own.copied());
     }
 
     /// Answers a call that goes nowhere.
