@@ -399,3 +399,53 @@ fn a_message_longer_than_the_router_accepts_ends_the_connection() {
         ),
     );
 }
+
+/// Wampy.js and the JavaScript Autobahn end when they meet an extension type of MessagePack that they do not know.
+#[test]
+fn clients_that_break_on_unknown_extension_types_are_spared_them() {
+    use wampline_tests::stage::stages;
+    let shared = serde_json::json!({
+        "caller": {}, "publisher": {}, "subscriber": {},
+        "callee": {"features": {
+            "progressive_call_results": true, "registration_revocation": true, "shared_registration": true,
+        }},
+    });
+    for mut stage in stages(|_| {}) {
+        stage.play("a connects msgpack\nb connects msgpack\nc connects msgpack\nd connects msgpack");
+        stage.say("a", &serde_json::json!([1, "realm1", {"roles": shared}]));
+        stage.say(
+            "b",
+            &serde_json::json!([1, "realm1", {"roles": {"subscriber": {}}, "agent": "Wampy.js 8.0.2"}]),
+        );
+        stage.say("c", &serde_json::json!([1, "realm1", {"roles": {"subscriber": {}}, "agent": "other"}]));
+        stage.say("d", &serde_json::json!([1, "realm1", {"roles": {"publisher": {}, "caller": {}}}]));
+        stage.play(
+            r#"
+            a< [2, $_, {...}]
+            b< [2, $_, {...}]
+            c< [2, $_, {...}]
+            d< [2, $_, {...}]
+            a> [32, 1, {}, "com.topic"]
+            a< [33, 1, $s]
+            b> [32, 1, {}, "com.topic"]
+            b< [33, 1, $s]
+            c> [32, 1, {}, "com.topic"]
+            c< [33, 1, $s]
+            a> [64, 2, {}, "com.procedure"]
+            a< [65, 2, $r]
+            # [16, 1, {}, "com.topic", [extension type 5 with one octet]], then an ordinary event.
+            d message 95100180a9636f6d2e746f70696391d40500
+            c< [36, $s, $_, {}, [$_]]
+            d> [16, 2, {}, "com.topic", ["sound"]]
+            a< [36, $s, $_, {}, ["sound"]]
+            b< [36, $s, $_, {}, ["sound"]]
+            c< [36, $s, $_, {}, ["sound"]]
+            # [48, 3, {}, "com.procedure", [the same]]
+            d message 95300380ad636f6d2e70726f63656475726591d40500
+            d< [8, 48, 3, {}, "wamp.error.invalid_argument", $_]
+            counted events_inexpressible 2
+            "#,
+        );
+        stage.finish();
+    }
+}

@@ -406,3 +406,88 @@ fn force_reregister_takes_the_procedure_over() {
         "#,
     );
 }
+
+#[test]
+fn a_call_to_all_callees() {
+    play(
+        r#"
+        a> [64, 1, {"invoke": "roundrobin"}, "com.procedure"]
+        a< [65, 1, $r]
+        b> [64, 1, {"invoke": "roundrobin"}, "com.procedure"]
+        b< [65, 1, $r]
+        c> [64, 1, {"invoke": "roundrobin"}, "com.procedure"]
+        c< [65, 1, $r]
+        d> [48, 1, {"runmode": "all"}, "com.procedure", ["to all"]]
+        a< [68, 1, $r, {}, ["to all"]]
+        b< [68, 1, $r, {}, ["to all"]]
+        c< [68, 1, $r, {}, ["to all"]]
+        b> [70, 1, {}, [2], {"k": "v"}]
+        a> [8, 68, 1, {}, "com.error", ["no"]]
+        c eof
+        d< [50, 1, {}, [{"session": $session_b, "args": [2], "kwargs": {"k": "v"}}, {"session": $session_a, "error": "com.error", "args": ["no"]}, {"session": $session_c, "error": "wamp.error.canceled"}]]
+        d> [48, 2, {"runmode": "all"}, "com.nobody"]
+        d< [8, 48, 2, {}, "wamp.error.no_such_procedure", $_]
+        "#,
+    );
+}
+
+#[test]
+fn a_call_to_all_callees_with_progress() {
+    play(
+        r#"
+        a> [64, 1, {"invoke": "first"}, "com.procedure"]
+        a< [65, 1, $r]
+        b> [64, 1, {"invoke": "first"}, "com.procedure"]
+        b< [65, 1, $r]
+        d> [48, 1, {"runmode": "all", "receive_progress": true}, "com.procedure"]
+        a< [68, 1, $r, {"receive_progress": true}]
+        b< [68, 1, $r, {"receive_progress": true}]
+        a> [70, 1, {"progress": true}, ["half"]]
+        d< [50, 1, {"progress": true}, [{"session": $session_a, "args": ["half"]}]]
+        b> [70, 1, {}, ["b"]]
+        d< [50, 1, {"progress": true}, [{"session": $session_b, "args": ["b"]}]]
+        a> [70, 1, {}, ["a"]]
+        d< [50, 1, {"progress": true}, [{"session": $session_a, "args": ["a"]}]]
+        d< [50, 1, {}, [{"session": $session_b, "args": ["b"]}, {"session": $session_a, "args": ["a"]}]]
+        "#,
+    );
+}
+
+#[test]
+fn a_call_to_all_callees_ends_for_all() {
+    play(
+        r#"
+        a joins callee.call_canceling
+        b joins callee.call_canceling
+        a> [64, 1, {"invoke": "first"}, "com.procedure"]
+        a< [65, 1, $r]
+        b> [64, 1, {"invoke": "first", "concurrency": 1}, "com.procedure"]
+        b< [65, 1, $r]
+        # Time is up.
+        d> [48, 1, {"runmode": "all", "timeout": 1000}, "com.procedure"]
+        a< [68, 1, $r, {}]
+        b< [68, 1, $r, {}]
+        a> [70, 1, {}]
+        wait 1100ms
+        b< [69, 1, {"mode": "killnowait"}]
+        d< [8, 48, 1, {}, "wamp.error.timeout", $_]
+        # The caller cancels.
+        d> [48, 2, {"runmode": "all"}, "com.procedure"]
+        a< [68, 2, $r, {}]
+        b< [68, 2, $r, {}]
+        d> [49, 2, {"mode": "kill"}]
+        a< [69, 2, {"mode": "kill"}]
+        b< [69, 2, {"mode": "kill"}]
+        a> [8, 68, 2, {}, "wamp.error.canceled"]
+        b> [70, 2, {}, ["done"]]
+        d< [50, 2, {}, [{"session": $session_a, "error": "wamp.error.canceled"}, {"session": $session_b, "args": ["done"]}]]
+        # The caller leaves.
+        d> [48, 3, {"runmode": "all"}, "com.procedure"]
+        a< [68, 3, $r, {}]
+        b< [68, 3, $r, {}]
+        d eof
+        a< [69, 3, {"mode": "killnowait"}]
+        b< [69, 3, {"mode": "killnowait"}]
+        "#,
+    );
+}

@@ -68,7 +68,7 @@ pub const ROUTER_FEATURES: &[RouterFeature] = {
         row(Dealer, &["registration_meta_api"], true),
         row(Dealer, &["registration_revocation"], true),
         row(Dealer, &["session_meta_api"], true),
-        row(Dealer, &["sharded_registration"], false),
+        row(Dealer, &["sharded_registration"], true),
         row(Dealer, &["shared_registration"], true),
         row(Dealer, &["testament_meta_api"], true),
     ]

@@ -13,7 +13,7 @@ use crate::{Action, ConnKey, Now};
 pub(crate) enum Unsent {
     /// Longer than the peer accepts.
     TooLong,
-    /// The peer's serializer cannot express it.
+    /// The peer's serializer cannot express it, or the peer is known not to read it.
     Inexpressible,
     /// The connection is ending, or has been cut because of this message.
     Gone,
@@ -37,7 +37,11 @@ pub(crate) enum Cut {
 impl Shard {
     /// Queues a message for a connection.
     pub(crate) fn post(&mut self, slot: u32, message: &Message<'_>, estimate: usize) -> Result<(), Unsent> {
-        let form = self.connections[slot].form;
+        let connection = &self.connections[slot];
+        let form = connection.form;
+        if message.payload().has_extensions() && !connection.reads_extensions {
+            return Err(Unsent::Inexpressible);
+        }
         self.queue(slot, estimate, |buffer| {
             form.framing()
                 .frame(form.serializer(), buffer, estimate, |out| message.encode(form.serializer(), out))

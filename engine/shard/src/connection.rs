@@ -3,6 +3,7 @@
 use std::fmt;
 
 use wampline_routing::ShardSet;
+use wampline_routing::feature::{ClientFeature, ClientFeatures, ClientRole};
 use wampline_transports::server::{Established, Server};
 use wampline_transports::tls::ServerTls;
 
@@ -28,6 +29,8 @@ pub(crate) struct Connection {
     /// Form of outgoing messages and the longest that the peer accepts, once the handshake is over.
     pub(crate) form: Form,
     pub(crate) peer_bytes_max: usize,
+    /// Whether its client reads MessagePack with extension types that it does not know; see [`reads_extensions`].
+    pub(crate) reads_extensions: bool,
     pub(crate) link: Link,
     /// The WebSocket close code that must still be written behind what is queued.
     pub(crate) close_code: Option<u16>,
@@ -52,6 +55,19 @@ pub(crate) struct Connection {
     pub(crate) is_dismissed: bool,
     /// Whether a session was open on this transport before.
     pub(crate) had_session: bool,
+}
+
+/// Whether a client that says this of itself in HELLO goes on when it meets an extension type of MessagePack that it does not
+/// know. Two that are widely used do not: Wampy.js, which says its name, and the JavaScript Autobahn, which does not, and is known
+/// by a set of features that no other client announces. They are spared such payloads, as clients of other serializers are.
+pub(crate) fn reads_extensions(agent: Option<&str>, features: ClientFeatures) -> bool {
+    let callee = |feature| features.has(ClientRole::Callee, feature);
+    let is_autobahn_js = agent.is_none()
+        && callee(ClientFeature::ProgressiveCallResults)
+        && callee(ClientFeature::RegistrationRevocation)
+        && callee(ClientFeature::SharedRegistration)
+        && !callee(ClientFeature::CallCanceling);
+    !is_autobahn_js && !agent.is_some_and(|agent| agent.starts_with("Wampy.js"))
 }
 
 /// How far the transport is.

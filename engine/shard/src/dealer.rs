@@ -16,6 +16,7 @@ use wampline_wire::{Dict, Message, Payload, RequestId, RequestType, Value};
 use crate::action::Unsent;
 use crate::counters::add;
 use crate::frame::{Frame, Invoke, Reply, ReplyOutcome};
+use crate::group::CallRole;
 use crate::leave::count_dropped;
 use crate::route::Route;
 use crate::shard::Shard;
@@ -28,8 +29,9 @@ pub(crate) const LIMIT_EXCEEDED: &str = "wampline.error.limit_exceeded";
 pub(crate) const MESSAGE_BYTES: usize = 24;
 
 /// What is remembered of a call that is out of the ordinary.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct CallExtra {
+    pub(crate) role: CallRole,
     pub(crate) timeout: Option<Timeout>,
     /// The count of calls that wait for the callee.
     pub(crate) load: Option<Arc<AtomicU32>>,
@@ -81,6 +83,9 @@ impl Shard {
         let newest = self.realms[realm.index()].replica.newest_registration();
         let route = Route { procedure, tried: Tried::default(), newest, bound_to: None };
         self.start_timeout(call, options.timeout);
+        if options.run_mode == RunMode::All {
+            return self.call_all(call, procedure, &options, payload, Some(slot));
+        }
         self.route(call, route, &options, payload, Some(slot));
     }
 
@@ -134,9 +139,11 @@ impl Shard {
         let mode = CancelMode::parse(options);
         if mode == CancelMode::Kill {
             entry.progress.set(CallProgress::KILLED);
+        }
+        if !self.cancel_members(reference, mode) {
             self.cancel_at(callee, reference, mode);
-        } else {
-            self.cancel_at(callee, reference, mode);
+        }
+        if mode != CancelMode::Kill {
             self.finish_call(reference, error_uri::CANCELED, "");
         }
     }
@@ -166,6 +173,9 @@ impl Shard {
         attributes: &PayloadAttributes<'_>,
         payload: Payload<'_>,
     ) {
+        if self.is_member(call) {
+            return self.member_answered(call, outcome, attributes, payload);
+        }
         match outcome {
             ReplyOutcome::Progress => self.call_progressed(call, attributes, payload),
             ReplyOutcome::Result => self.call_yielded(call, attributes, payload),
@@ -183,12 +193,10 @@ impl Shard {
 
     /// Takes a call out of the books. `None` if it is not there any more.
     pub(crate) fn end_call(&mut self, call: CallRef) -> Option<Call<CallExtra>> {
-        let ended = self.calls.end(call)?;
-        self.sessions[ended.caller].calls.remove(&ended.request);
-        if ended.progress.has(CallProgress::INPUT_OPEN) {
-            self.remember_input(ended.caller, ended.request);
-        }
-        if let Some(extra) = &ended.extra {
+        let mut ended = self.calls.end(call)?;
+        let mut role = CallRole::Alone;
+        if let Some(extra) = ended.extra.as_mut() {
+            role = std::mem::take(&mut extra.role);
             if let Some(load) = &extra.load {
                 load.fetch_sub(1, Ordering::Relaxed);
             }
@@ -197,13 +205,23 @@ impl Shard {
             }
             self.timed_calls -= usize::from(extra.timeout.is_some());
         }
+        if let CallRole::Member { .. } = role {
+            return Some(ended);
+        }
+        self.sessions[ended.caller].calls.remove(&ended.request);
+        if ended.progress.has(CallProgress::INPUT_OPEN) {
+            self.remember_input(ended.caller, ended.request);
+        }
+        if let CallRole::Group(group) = role {
+            self.disband(group);
+        }
         Some(ended)
     }
 
     /// What of a call is out of the ordinary; makes room for it.
     pub(crate) fn extra(&mut self, call: CallRef) -> Option<&mut CallExtra> {
         let extra = &mut self.calls.get_mut(call)?.extra;
-        Some(extra.get_or_insert_with(|| Box::new(CallExtra { timeout: None, load: None, invoke: None })))
+        Some(extra.get_or_insert_default())
     }
 
     fn call_refusal(
@@ -227,8 +245,9 @@ impl Shard {
                 "too many progressive calls have ended without their last chunk".into(),
             ));
         }
-        if options.run_mode == RunMode::All {
-            return Some((error_uri::OPTION_NOT_ALLOWED, "runmode all is not available".into()));
+        if options.run_mode == RunMode::All && options.progress {
+            let text = "a call to all callees cannot be sent in chunks";
+            return Some((error_uri::OPTION_NOT_ALLOWED, text.into()));
         }
         if self.shutdown.is_some() {
             return Some((error_uri::CANCELED, "the router is shutting down".into()));

@@ -39,6 +39,7 @@ impl Shard {
         let mut frames: [Option<Option<EventFrame>>; FORMS] = Default::default();
         let mut full: SmallVec<[u32; 4]> = SmallVec::new();
         let visited = members.len();
+        let has_extensions = event.payload.has_extensions();
         let (mut queued, mut too_long, mut inexpressible) = (0, 0, 0);
         for member in members {
             if event.excluded == Some(member.session) {
@@ -58,7 +59,8 @@ impl Shard {
             let arena = &mut self.arenas[form];
             let frame = frames[form]
                 .get_or_insert_with(|| event.encode(Form(member.form), subscription, names_topic, arena));
-            let Some(frame) = frame else {
+            let Some(frame) = frame.as_ref().filter(|_| !has_extensions || connection.reads_extensions)
+            else {
                 inexpressible += 1;
                 continue;
             };

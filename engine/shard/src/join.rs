@@ -9,7 +9,7 @@ use wampline_routing::{Identity, Invocations, JoinRefusal, RealmId, RequestSeque
 use wampline_wire::{Dict, ID_MAX, Message, Payload, SessionId, Value};
 
 use crate::action::Unsent;
-use crate::connection::{NEVER, Parked};
+use crate::connection::{NEVER, Parked, reads_extensions};
 use crate::counters::{add, set};
 use crate::frame::{Frame, HomeRequest};
 use crate::session::{Session, SessionState};
@@ -67,6 +67,8 @@ impl Shard {
         });
         let connection = &mut self.connections[slot];
         connection.session = Some(session);
+        let agent = details.get("agent");
+        connection.reads_extensions = reads_extensions(agent.as_ref().and_then(Value::as_str), features);
         connection.deadlines.hello = NEVER;
         self.park(slot, Parked::JOINING);
         let arrival = Box::new(self.arrival(slot, session));

@@ -14,6 +14,7 @@ mod deadline;
 mod dealer;
 mod event;
 mod frame;
+mod group;
 mod home;
 mod input;
 mod join;

@@ -187,6 +187,9 @@ impl Shard {
     /// A call came back from its callee's shard.
     pub(crate) fn call_returned(&mut self, invoke: Invoke, why: NotInvoked) {
         let Invoke { head, procedure, options, mut tried, payload } = invoke;
+        if self.is_member(head.call) {
+            return self.member_returned(head.call, why);
+        }
         let Some(entry) = self.calls.get(head.call) else { return count_dropped(self) };
         let is_over = match why {
             NotInvoked::Failed(error) => Some(error),
@@ -226,7 +229,12 @@ impl Shard {
     }
 }
 
-fn owned(head: InvokeHead, route: &Route<'_>, options: &CallOptions<'_>, payload: Payload<'_>) -> Invoke {
+pub(crate) fn owned(
+    head: InvokeHead,
+    route: &Route<'_>,
+    options: &CallOptions<'_>,
+    payload: Payload<'_>,
+) -> Invoke {
     let options = (!options.is_plain()).then(|| Box::new(options.clone().into_owned()));
     Invoke {
         head,

@@ -214,6 +214,7 @@ impl Shard {
             session: None,
             form: crate::arena::Form(0),
             peer_bytes_max: 0,
+            reads_extensions: true,
             link: Link::Opening,
             close_code: None,
             receiver: None,

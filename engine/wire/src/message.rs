@@ -215,6 +215,21 @@ impl<'a> Message<'a> {
         encoded
     }
 
+    /// The payload of the message; none where the message type has none.
+    pub fn payload(&self) -> Payload<'a> {
+        match self {
+            Message::Abort { payload, .. }
+            | Message::Error { payload, .. }
+            | Message::Publish { payload, .. }
+            | Message::Event { payload, .. }
+            | Message::Call { payload, .. }
+            | Message::Result { payload, .. }
+            | Message::Invocation { payload, .. }
+            | Message::Yield { payload, .. } => *payload,
+            _ => Payload::NONE,
+        }
+    }
+
     /// The type of the message.
     #[rustfmt::skip]
     pub fn message_type(&self) -> MessageType {

@@ -23,6 +23,8 @@ pub struct Payload<'a> {
     /// Whether the spans are in a form that every decoder of the serializer reads. CBOR strings in chunks are
     /// not, for one: they are valid, but a deployed JavaScript decoder refuses them. Such spans are rewritten.
     pub(crate) verbatim: bool,
+    /// Whether there are extension types of an application's own in MessagePack: some clients break on any that they do not know.
+    pub(crate) extensions: bool,
 }
 
 /// A payload that owns its octets: what crosses to another shard or waits.
@@ -33,12 +35,13 @@ pub struct PayloadBuf {
     /// Where `args` ends in `octets`; `None` without args.
     args_end: Option<usize>,
     has_kwargs: bool,
+    extensions: bool,
 }
 
 impl<'a> Payload<'a> {
     /// No arguments at all.
     pub const NONE: Payload<'static> =
-        Payload { serializer: Serializer::Json, args: None, kwargs: None, verbatim: true };
+        Payload { serializer: Serializer::Json, args: None, kwargs: None, verbatim: true, extensions: false };
 
     /// The serializer that the spans are written in.
     pub fn serializer(&self) -> Serializer {
@@ -56,6 +59,10 @@ impl<'a> Payload<'a> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Whether there are extension types of an application's own in it, which only MessagePack has. Not every client reads those.
+    pub fn has_extensions(&self) -> bool {
+        self.extensions
+    }
     /// Copies both spans into one right-sized block.
     pub fn to_buf(&self) -> PayloadBuf {
         if !self.verbatim
@@ -71,6 +78,7 @@ impl<'a> Payload<'a> {
             octets: octets.into_boxed_slice(),
             args_end: self.args.map(<[u8]>::len),
             has_kwargs: self.kwargs.is_some(),
+            extensions: self.extensions,
         }
     }
     /// The positional arguments, read lazily. `None` if there are none, and for a payload that is
@@ -124,6 +132,7 @@ impl PayloadBuf {
             args: self.args_end.map(|_| args),
             kwargs: self.has_kwargs.then_some(kwargs),
             verbatim: true,
+            extensions: self.extensions,
         }
     }
     /// The same payload written for another serializer (without a tree).
@@ -165,6 +174,7 @@ fn from_values<W: Writer>(
         octets: octets.into_boxed_slice(),
         args_end,
         has_kwargs: !kwargs.is_empty(),
+        extensions: false,
     })
 }
 
@@ -187,5 +197,6 @@ fn transcode(payload: &Payload<'_>, to: Serializer) -> Result<PayloadBuf, Encode
         octets: octets.into_boxed_slice(),
         args_end,
         has_kwargs: payload.kwargs.is_some(),
+        extensions: payload.extensions && to == Serializer::MsgPack,
     })
 }

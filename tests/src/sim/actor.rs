@@ -22,6 +22,8 @@ pub(super) struct Actor {
     session: Option<SessionNo>,
     phase: Phase,
     last_request: u64,
+    /// Calls of this session that may still be cancelled, newest last.
+    called: Vec<u64>,
     /// The router has closed the connection; whether the session was ending before that.
     closed: Option<bool>,
 }
@@ -52,6 +54,7 @@ impl Actor {
             session: None,
             phase: Phase::Idle,
             last_request: 0,
+            called: Vec::new(),
             closed: None,
         }
     }
@@ -82,9 +85,10 @@ impl Actor {
             17..=45 => self.publish(session, oracle),
             46..=53 => self.register(session, oracle),
             54..=57 => self.unregister(session, oracle),
-            58..=73 => self.call(session, oracle),
-            74..=76 => self.call_meta(session, oracle),
-            77..=91 => self.answer_one(session, oracle),
+            58..=71 => self.call(session, oracle),
+            72..=74 => self.call_meta(session, oracle),
+            75..=77 => self.cancel(session, oracle),
+            78..=91 => self.answer_one(session, oracle),
             92..=93 => self.freeze(world),
             94..=95 => self.thaw(world),
             96..=97 => self.goodbye(session, oracle),
@@ -254,8 +258,13 @@ impl Actor {
             1..=9 => "realm2",
             _ => "realm1",
         };
-        let roles = json!({"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}});
-        self.session = Some(oracle.hello(realm));
+        let mut roles = json!({"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}});
+        let can_cancel = self.random.bool();
+        if can_cancel {
+            roles["callee"]["features"] = json!({"call_canceling": true});
+        }
+        self.session = Some(oracle.hello(realm, can_cancel));
+        self.called.clear();
         self.peer.send(&json!([1, realm, {"roles": roles}]));
         self.phase = Phase::InSession;
         self.last_request = 0;
@@ -287,7 +296,17 @@ impl Actor {
     fn register(&mut self, session: SessionNo, oracle: &mut Oracle) {
         let (request, Pattern { policy, uri }) = (self.request(), self.pool.pattern(&mut self.random));
         let uri = if self.random.u8(..30) == 0 { pool::bad_uri(&mut self.random) } else { &uri };
-        self.send(session, &json!([64, request, {"match": policy.name()}, uri]), oracle);
+        let mut options = json!({"match": policy.name()});
+        // Few policies, so that callees meet; each pattern may be held by any of them.
+        if let Some(invoke) =
+            [None, Some("roundrobin"), Some("roundrobin"), Some("first")][self.random.usize(..4)]
+        {
+            options["invoke"] = json!(invoke);
+        }
+        if self.random.u8(..4) == 0 {
+            options["concurrency"] = json!(self.random.u8(1..3));
+        }
+        self.send(session, &json!([64, request, options, uri]), oracle);
     }
 
     fn unsubscribe(&mut self, session: SessionNo, oracle: &mut Oracle) {
@@ -349,7 +368,17 @@ impl Actor {
         let bad = self.random.u8(..30) == 0;
         let procedure = if bad { "a..b" } else { self.pool.uri(&mut self.random) };
         let (request, number, padding) = (self.request(), oracle.next_numbers().1, self.padding());
-        self.send(session, &json!([48, request, {}, procedure, [number, padding]]), oracle);
+        let options = if self.random.u8(..3) == 0 { json!({"receive_progress": true}) } else { json!({}) };
+        self.called.push(request);
+        self.send(session, &json!([48, request, options, procedure, [number, padding]]), oracle);
+    }
+
+    /// Cancels one of the last calls, whether it still waits or not.
+    fn cancel(&mut self, session: SessionNo, oracle: &mut Oracle) {
+        let newest = self.called.len().saturating_sub(4);
+        let Some(&request) = self.called.get(newest + self.random.usize(..4)) else { return };
+        let mode = ["skip", "kill", "killnowait"][self.random.usize(..3)];
+        self.send(session, &json!([49, request, {"mode": mode}]), oracle);
     }
 
     /// Answers some invocation; now and then one that has been answered before, which must be ignored.
@@ -365,9 +394,12 @@ impl Actor {
 
     fn answer(&mut self, session: SessionNo, invocation: u64, oracle: &mut Oracle) {
         let call = oracle.sessions[session].invocations[&invocation].call;
-        let arguments = json!([call, self.padding(), session]);
-        let message = match self.random.u8(..5) {
-            0 => json!([8, 68, invocation, {}, "com.app.failed", arguments]),
+        let yielded = oracle.sessions[session].invocations[&invocation].yielded;
+        let arguments = json!([call, self.padding(), session, yielded]);
+        let message = match self.random.u8(..10) {
+            0..=1 => json!([8, 68, invocation, {}, "com.app.failed", arguments]),
+            2 => json!([8, 68, invocation, {}, "wamp.error.unavailable", arguments]),
+            3..=4 => json!([70, invocation, {"progress": true}, arguments]),
             _ => json!([70, invocation, {}, arguments]),
         };
         self.send(session, &message, oracle);

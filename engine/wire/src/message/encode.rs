@@ -135,7 +135,7 @@ impl<'o, W: Writer> Elements<'o, W> {
     /// The payload's elements and the end of the message.
     #[inline]
     fn payload(self, payload: &Payload<'_>) -> Result<(), EncodeError> {
-        let Payload { serializer, args, kwargs, verbatim } = *payload;
+        let Payload { serializer, args, kwargs, verbatim, .. } = *payload;
         match (args, kwargs) {
             (None, None) => return self.end(),
             (Some(args), _) => {

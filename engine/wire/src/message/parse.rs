@@ -34,6 +34,10 @@ pub(crate) trait Elements<'a>: Sized {
     fn is_verbatim(&self) -> bool {
         true
     }
+    /// Whether an extension type of an application's own has been passed.
+    fn has_extensions(&self) -> bool {
+        false
+    }
     /// Leaves the list, after which no octet may follow.
     fn close(self) -> Result<(), ParseError>;
 }
@@ -289,7 +293,7 @@ impl<'a, E: Elements<'a>> Parser<E> {
     /// `Arguments` and `ArgumentsKw`, both of which may be missing.
     #[inline]
     fn payload(&mut self, options: &Dict<'a>) -> Result<Payload<'a>, ParseError> {
-        let mut payload = Payload { serializer: E::SERIALIZER, args: None, kwargs: None, verbatim: true };
+        let mut payload = Payload { serializer: E::SERIALIZER, ..Payload::NONE };
         if !self.elements.next()? {
             return Ok(payload);
         }
@@ -316,6 +320,7 @@ impl<'a, E: Elements<'a>> Parser<E> {
             };
         }
         payload.verbatim = self.elements.is_verbatim();
+        payload.extensions = self.elements.has_extensions();
         Ok(payload)
     }
 

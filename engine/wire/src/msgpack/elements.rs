@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     head::{self, Head},
-    scan,
+    scan::{self, Oddities},
 };
 use crate::{
     Dict, ParseError, ParseErrorKind, Serializer,
@@ -19,8 +19,7 @@ pub(crate) struct MsgPackElements<'a> {
     at: usize,
     /// Elements that have not been passed.
     left: u32,
-    /// No undefined has been passed.
-    verbatim: bool,
+    oddities: Oddities,
 }
 
 impl<'a> Elements<'a> for MsgPackElements<'a> {
@@ -31,7 +30,9 @@ impl<'a> Elements<'a> for MsgPackElements<'a> {
     fn open(octets: &'a [u8]) -> Result<Self, ParseError> {
         let mut at = 0;
         match head::read(octets, &mut at)? {
-            Head::List(left) if left > 0 => Ok(MsgPackElements { octets, at, left, verbatim: true }),
+            Head::List(left) if left > 0 => {
+                Ok(MsgPackElements { octets, at, left, oddities: Oddities::default() })
+            }
             _ => Err(ParseError::new(0, ParseErrorKind::NotAMessage)),
         }
     }
@@ -96,7 +97,7 @@ impl<'a> Elements<'a> for MsgPackElements<'a> {
         let start = self.at;
         let mut at = start;
         let head = head::read(self.octets, &mut at)?;
-        scan::skip_value(self.octets, &mut self.at, 1, &mut self.verbatim)?;
+        scan::skip_value(self.octets, &mut self.at, 1, &mut self.oddities)?;
         let octets = &self.octets[start..self.at];
         Ok(match head {
             Head::Nil => AnyElement::Null,
@@ -110,7 +111,12 @@ impl<'a> Elements<'a> for MsgPackElements<'a> {
 
     #[inline]
     fn is_verbatim(&self) -> bool {
-        self.verbatim
+        !self.oddities.undefined
+    }
+
+    #[inline]
+    fn has_extensions(&self) -> bool {
+        self.oddities.extension
     }
 
     #[inline]

@@ -93,7 +93,12 @@ pub(super) fn is_undefined(kind: i8, content: &[u8]) -> bool {
     kind == UNDEFINED && content == [0]
 }
 
-/// Whether an extension type may go to any client that reads MessagePack.
+/// Whether an extension type means something to an application alone.
+pub(super) fn is_of_an_application(kind: i8, content: &[u8]) -> bool {
+    kind != TIMESTAMP && !is_undefined(kind, content)
+}
+
+/// Whether an extension type may go to clients that read MessagePack.
 pub(super) fn is_safe_extension(kind: i8, content: &[u8]) -> bool {
     if kind != TIMESTAMP {
         return !STATEFUL.contains(&kind);

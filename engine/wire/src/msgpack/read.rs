@@ -109,7 +109,7 @@ fn value<'a>(octets: &'a [u8], at: &mut usize) -> Option<Value<'a>> {
         }
         head @ (Head::List(_) | Head::Dict(_)) => {
             *at = start;
-            scan::skip_value(octets, at, 0, &mut true).ok()?;
+            scan::skip_value(octets, at, 0, &mut scan::Oddities::default()).ok()?;
             let raw = octets.get(start..*at)?;
             match head {
                 Head::List(_) => Value::List(List(ListRepr::Raw(Serializer::MsgPack, raw))),

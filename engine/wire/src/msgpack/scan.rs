@@ -7,13 +7,21 @@ use crate::{
     utf8,
 };
 
-/// Passes over the value at `at`, which `depth` lists and dicts contain, and validates it. Clears `verbatim` if there is an
-/// undefined in it, which not every decoder reads.
+/// What not every decoder reads, as far as it has been passed over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Oddities {
+    /// An undefined.
+    pub(super) undefined: bool,
+    /// An extension type of an application's own.
+    pub(super) extension: bool,
+}
+
+/// Passes over the value at `at`, which `depth` lists and dicts contain, and validates it. Takes note of oddities.
 pub(super) fn skip_value(
     octets: &[u8],
     at: &mut usize,
     depth: usize,
-    verbatim: &mut bool,
+    oddities: &mut Oddities,
 ) -> Result<(), ParseError> {
     let mut position = *at;
     let mut open = Frames::new();
@@ -43,7 +51,7 @@ pub(super) fn skip_value(
             0xca..=0xd3 => position + NUMBER_OCTETS[usize::from(marker - 0xca)],
             _ => {
                 let mut inside = position;
-                if let Some(inner) = enter(octets, &mut inside, verbatim)? {
+                if let Some(inner) = enter(octets, &mut inside, oddities)? {
                     // The wrapper in `open` stands for no level of its own.
                     if depth + open.len() >= DEPTH_MAX {
                         return Err(ParseError::new(start, ParseErrorKind::Depth));
@@ -67,7 +75,7 @@ const RESERVED: u8 = 0xc1;
 const NUMBER_OCTETS: [usize; 10] = [5, 9, 2, 3, 5, 9, 2, 3, 5, 9];
 
 /// Passes over a long string, octets or an extension, or over the head of a list or dict, which is returned.
-fn enter(octets: &[u8], at: &mut usize, verbatim: &mut bool) -> Result<Option<Frame>, ParseError> {
+fn enter(octets: &[u8], at: &mut usize, oddities: &mut Oddities) -> Result<Option<Frame>, ParseError> {
     let start = *at;
     let inner = match head::read(octets, at)? {
         Head::Str(length) => {
@@ -83,7 +91,8 @@ fn enter(octets: &[u8], at: &mut usize, verbatim: &mut bool) -> Result<Option<Fr
             if !head::is_safe_extension(kind, content) {
                 return Err(ParseError::new(start, ParseErrorKind::Extension));
             }
-            *verbatim &= !head::is_undefined(kind, content);
+            oddities.undefined |= head::is_undefined(kind, content);
+            oddities.extension |= head::is_of_an_application(kind, content);
             return Ok(None);
         }
         Head::List(count) => Frame::list(u64::from(count)),

@@ -212,9 +212,9 @@ impl Oracle {
         Ok(())
     }
 
-    pub(super) fn hold(&mut self, session: SessionNo, pattern: Pattern) -> usize {
+    pub(super) fn hold(&mut self, session: SessionNo, pattern: Pattern, invoke: String) -> usize {
         let realm = self.sessions[session].realm.clone();
-        self.holds.push(Hold { session, realm, pattern, from: self.step, until: None });
+        self.holds.push(Hold { session, realm, pattern, invoke, from: self.step, until: None });
         self.holds.len() - 1
     }
 }

@@ -16,6 +16,17 @@ pub(crate) struct Registration {
     /// When UNREGISTER was sent.
     ending_at: Option<Step>,
     hold: usize,
+    /// How many invocations its callee takes at a time.
+    concurrency: Option<u64>,
+}
+
+/// What a callee has answered for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Result,
+    Error,
+    /// Another callee is to take the call.
+    Unavailable,
 }
 
 pub(super) struct Call {
@@ -24,10 +35,21 @@ pub(super) struct Call {
     sent_at: Step,
     is_valid: bool,
     padding: usize,
-    /// Who was invoked for it.
+    /// Who was invoked for it last.
     callee: Option<SessionNo>,
-    /// What the callee has answered for good: a result, or an error.
-    answer: Option<bool>,
+    /// What that callee has answered for good.
+    answer: Option<Answer>,
+    /// By which of the callee's registrations, and its pattern.
+    taken: Option<(u64, Pattern)>,
+    /// Who has been invoked for it before, in vain.
+    tried: Vec<SessionNo>,
+    wants_progress: bool,
+    /// Progressive results received.
+    progress: u64,
+    /// Its caller has sent CANCEL.
+    is_canceled: bool,
+    /// Its caller has its final answer.
+    is_over: bool,
 }
 
 impl Call {
@@ -40,13 +62,18 @@ impl Call {
 pub(crate) struct Invocation {
     pub(crate) call: usize,
     pub(crate) is_answered: bool,
+    /// Progressive results that were yielded.
+    pub(crate) yielded: u64,
+    registration: u64,
 }
 
 impl Oracle {
     pub(super) fn register(&mut self, session: SessionNo, request: u64, message: &Value) {
         let pattern = pattern_of(message);
         let pending = if is_valid_pattern(&pattern) && !pattern.uri.starts_with("wamp.") {
-            Pending::Register(pattern.clone(), self.hold(session, pattern), self.step)
+            let invoke = message[2]["invoke"].as_str().unwrap_or("single").to_owned();
+            let concurrency = message[2]["concurrency"].as_u64();
+            Pending::Register(pattern.clone(), self.hold(session, pattern, invoke), self.step, concurrency)
         } else {
             Pending::Refused
         };
@@ -75,27 +102,72 @@ impl Oracle {
             padding: padding_of(&message[4]),
             callee: None,
             answer: None,
+            taken: None,
+            tried: Vec::new(),
+            wants_progress: message[2]["receive_progress"] == true,
+            progress: 0,
+            is_canceled: false,
+            is_over: false,
         });
         self.sessions[session].pending.insert((code::CALL, request), Pending::Call(number));
     }
 
-    /// A callee answers an invocation.
-    pub(super) fn answered(&mut self, session: SessionNo, invocation: u64, is_result: bool) {
-        if let Some(invocation) = self.sessions[session].invocations.get_mut(&invocation)
-            && !std::mem::replace(&mut invocation.is_answered, true)
-        {
-            self.calls[invocation.call].answer = Some(is_result);
+    /// A caller cancels one of its calls.
+    pub(super) fn cancel(&mut self, session: SessionNo, request: u64) {
+        if let Some(Pending::Call(number)) = self.sessions[session].pending.get(&(code::CALL, request)) {
+            self.calls[*number].is_canceled = true;
         }
     }
 
+    /// A callee yields a progressive result.
+    pub(super) fn progressed(&mut self, session: SessionNo, invocation: u64) {
+        if let Some(invocation) = self.sessions[session].invocations.get_mut(&invocation)
+            && !invocation.is_answered
+        {
+            invocation.yielded += 1;
+        }
+    }
+
+    /// A callee answers an invocation.
+    pub(super) fn answered(&mut self, session: SessionNo, invocation: u64, answer: Answer) {
+        if let Some(invocation) = self.sessions[session].invocations.get_mut(&invocation)
+            && !std::mem::replace(&mut invocation.is_answered, true)
+        {
+            let call = &mut self.calls[invocation.call];
+            if call.callee == Some(session) {
+                call.answer = Some(answer);
+            }
+        }
+    }
+
+    /// The router interrupts an invocation: its call is cancelled, or its caller is gone.
+    pub(super) fn interrupt(&mut self, session: SessionNo, message: &Value) -> Verdict {
+        let entry = &self.sessions[session];
+        if !entry.can_cancel {
+            return Err("it has not announced that it can be interrupted".into());
+        }
+        let id = message[1].as_u64().ok_or("no request id")?;
+        let invocation = entry.invocations.get(&id).ok_or("an invocation that never was")?;
+        if !matches!(message[2]["mode"].as_str(), Some("kill" | "killnowait")) {
+            return Err("no mode".into());
+        }
+        let call = &self.calls[invocation.call];
+        let is_over = self.sessions[call.caller].ending_at.is_some() || self.going_down.is_some();
+        if call.is_canceled || is_over { Ok(()) } else { Err("nobody has cancelled the call".into()) }
+    }
+
     pub(super) fn registered(&mut self, session: SessionNo, pending: Pending, message: &Value) -> Verdict {
-        let Pending::Register(pattern, hold, asked_at) = pending else {
+        let Pending::Register(pattern, hold, asked_at, concurrency) = pending else {
             return Err("the pattern is not valid".into());
         };
         let id = message[2].as_u64().filter(|id| (1..=ID_MAX).contains(id)).ok_or("id out of range")?;
         let realm = &self.sessions[session].realm;
-        let taken =
-            self.stable(realm, Step::MAX, session).find(|(_, registration)| registration.pattern == pattern);
+        let invoke = &self.holds[hold].invoke;
+        let taken = self.stable(realm, Step::MAX, session).find(|(other, registration)| {
+            let is_shared =
+                *other != session && invoke != "single" && *invoke == self.holds[registration.hold].invoke;
+            registration.pattern == pattern && !is_shared
+        });
         // (A session that is ending may have lost it before it reads this.)
         if let Some((other, _)) = taken
             && self.sessions[session].ending_at.is_none()
@@ -103,24 +175,34 @@ impl Oracle {
             return Err(format!("s{other} has registered it already"));
         }
         let since = self.step;
-        let registration = Registration { pattern, asked_at, since, ending_at: None, hold };
+        let registration = Registration { pattern, asked_at, since, ending_at: None, hold, concurrency };
         match self.sessions[session].registrations.insert(id, registration) {
             Some(_) => Err("a registration id for the second time".into()),
             None => Ok(()),
         }
     }
 
-    pub(super) fn registration_refused(&mut self, hold: usize) -> Verdict {
+    pub(super) fn registration_refused(&mut self, hold: usize, uri: &str) -> Verdict {
         let step = self.step;
         self.holds[hold].until = Some(step);
         let asked = &self.holds[hold];
         let is_justified = self.holds.iter().enumerate().any(|(n, other)| {
+            let is_reason = match uri {
+                "wamp.error.procedure_already_exists" => {
+                    other.invoke == "single" || other.session == asked.session
+                }
+                "wamp.error.procedure_exists_with_different_invocation_policy" => {
+                    other.invoke != asked.invoke
+                }
+                _ => false,
+            };
             n != hold
+                && is_reason
                 && (&other.realm, &other.pattern) == (&asked.realm, &asked.pattern)
                 && other.from < step
                 && other.until.is_none_or(|until| until > asked.from)
         });
-        if is_justified { Ok(()) } else { Err("nobody has registered it".into()) }
+        if is_justified { Ok(()) } else { Err("nobody has registered it in such a way".into()) }
     }
 
     pub(super) fn unregistered(&mut self, session: SessionNo, pending: Pending) -> Verdict {
@@ -140,9 +222,17 @@ impl Oracle {
             return Err(format!("invocation id {} is due", entry.last_invocation + 1));
         }
         entry.last_invocation = id;
-        if call.callee.replace(session).is_some() {
-            return Err("the call has been invoked before".into());
+        let registration = message[2].as_u64().ok_or("no registration id")?;
+        if let Some(before) = call.callee.replace(session) {
+            if call.answer.take() != Some(Answer::Unavailable) || call.progress > 0 {
+                return Err("the call has been invoked before".into());
+            }
+            call.tried.push(before);
+            if call.tried.contains(&session) {
+                return Err("it has said that it is not available".into());
+            }
         }
+        let is_rerouted = !call.tried.is_empty();
         if call.padding != padding_of(&message[4]) {
             return Err("the payload has changed".into());
         }
@@ -150,14 +240,34 @@ impl Oracle {
         let last = entry.last_called.entry(caller).or_insert(number);
         let came_before = *last;
         *last = number.max(came_before);
-        entry.invocations.insert(id, Invocation { call: number, is_answered: false });
-        let registration = message[2].as_u64().ok_or("no registration id")?;
+        let invocation = Invocation { call: number, is_answered: false, yielded: 0, registration };
+        entry.invocations.insert(id, invocation);
         let named = message[3]["procedure"].as_str();
         self.judge_choice(session, number, registration, named)?;
-        if came_before > number && !self.was_crossed(number, session, registration) {
+        let taken = &self.sessions[session].registrations[&registration];
+        let (pattern, concurrency) = (taken.pattern.clone(), taken.concurrency);
+        self.calls[number].taken = Some((registration, pattern));
+        self.check_concurrency(session, registration, concurrency)?;
+        // A call that was elsewhere, or waited for its callee, counts from when it was released.
+        let is_delayed = is_rerouted || concurrency.is_some();
+        if came_before > number && !is_delayed && !self.was_crossed(number, session, registration) {
             return Err(format!("calls of s{caller} out of order: {came_before} came before {number}"));
         }
         Ok(())
+    }
+
+    /// A callee has no more invocations at a time than it takes. Those count which it has not answered, and whose call may
+    /// still wait for it.
+    fn check_concurrency(&self, session: SessionNo, registration: u64, concurrency: Option<u64>) -> Verdict {
+        let Some(concurrency) = concurrency else { return Ok(()) };
+        let open = self.sessions[session].invocations.values().filter(|invocation| {
+            let call = &self.calls[invocation.call];
+            let may_be_over =
+                call.is_canceled || call.is_over || self.sessions[call.caller].ending_at.is_some();
+            invocation.registration == registration && !invocation.is_answered && !may_be_over
+        });
+        let open = open.count() as u64;
+        if open > concurrency { Err(format!("{open} invocations at a time")) } else { Ok(()) }
     }
 
     /// Whether a registration that goes before the one that took a call has begun or ended so lately that the call may have been
@@ -201,26 +311,53 @@ impl Oracle {
     pub(super) fn result(&mut self, _: SessionNo, pending: Pending, message: &Value) -> Verdict {
         let Pending::Call(number) = pending else { return Err("not a call".into()) };
         self.summary.answers += 1;
-        let call = &self.calls[number];
+        let call = &mut self.calls[number];
+        call.is_over = true;
         if message[3][0].as_u64() != Some(number as u64) {
             return Err("the result of another call".into());
         }
+        if call.wants_progress && message[3][3].as_u64() != Some(call.progress) {
+            return Err(format!("{} progressive results have come", call.progress));
+        }
         match (call.callee, call.answer) {
-            (Some(callee), Some(true)) if message[3][2].as_u64() == Some(callee as u64) => Ok(()),
+            (Some(callee), Some(Answer::Result)) if message[3][2].as_u64() == Some(callee as u64) => Ok(()),
             _ => Err("nobody has yielded it".into()),
+        }
+    }
+
+    /// A progressive result: all of them come, in order, from the one callee, before the final answer.
+    pub(super) fn progress(&mut self, number: usize, message: &Value) -> Verdict {
+        let call = &mut self.calls[number];
+        if !call.wants_progress {
+            return Err("the caller has not asked for progress".into());
+        }
+        if message[3][0].as_u64() != Some(number as u64) || message[3][3].as_u64() != Some(call.progress) {
+            return Err(format!("progress {} of call {number} is due", call.progress));
+        }
+        call.progress += 1;
+        match call.callee {
+            Some(callee) if message[3][2].as_u64() == Some(callee as u64) => Ok(()),
+            _ => Err("of somebody who was not invoked".into()),
         }
     }
 
     pub(super) fn call_failed(&mut self, _: SessionNo, number: usize, uri: &str, message: &Value) -> Verdict {
         self.summary.answers += 1;
+        self.calls[number].is_over = true;
         let call = &self.calls[number];
         match uri {
             "wamp.error.invalid_uri" if !call.is_valid => Ok(()),
             "com.app.failed" => {
                 let is_own = message[5][0].as_u64() == Some(number as u64);
-                if is_own && call.answer == Some(false) { Ok(()) } else { Err("nobody has failed".into()) }
+                if is_own && call.answer == Some(Answer::Error) {
+                    Ok(())
+                } else {
+                    Err("nobody has failed".into())
+                }
             }
             "wamp.error.canceled" | "wamp.error.no_such_procedure" if self.going_down.is_some() => Ok(()),
+            "wamp.error.canceled" if call.is_canceled => Ok(()),
+            "wamp.error.no_available_callee" => self.nobody_available(number),
             "wamp.error.canceled" => match call.callee {
                 Some(callee) if self.sessions[callee].ending_at.is_none() => {
                     Err(format!("its callee s{callee} has not left"))
@@ -229,6 +366,27 @@ impl Oracle {
             },
             "wamp.error.no_such_procedure" => self.not_found(number),
             _ => Err("an error that no call here can have".into()),
+        }
+    }
+
+    /// A call was told that nobody is available: everybody who serves the registration that it came to has said so.
+    fn nobody_available(&self, number: usize) -> Verdict {
+        let call = &self.calls[number];
+        let (Some(callee), Some(Answer::Unavailable), Some((_, pattern))) =
+            (call.callee, call.answer, &call.taken)
+        else {
+            return Err("nobody has said so".into());
+        };
+        if call.progress > 0 {
+            return Ok(());
+        }
+        let realm = &self.sessions[call.caller].realm;
+        let left = self.stable(realm, call.sent_at, call.caller).find(|(session, registration)| {
+            registration.pattern == *pattern && *session != callee && !call.tried.contains(session)
+        });
+        match left {
+            Some((left, _)) => Err(format!("s{left} has not been asked")),
+            None => Ok(()),
         }
     }
 

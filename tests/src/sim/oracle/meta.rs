@@ -133,8 +133,8 @@ impl Oracle {
                 if other.state != State::Ended || !was_before || other.realm != session.realm {
                     continue;
                 }
-                let kept = other.wills.iter().enumerate().filter(|(_, will)| will.is_kept);
-                let owed = kept.filter(|(_, will)| membership.pattern.matches(&will.topic)).last();
+                let mut kept = other.wills.iter().enumerate().filter(|(_, will)| will.is_kept);
+                let owed = kept.rfind(|(_, will)| membership.pattern.matches(&will.topic));
                 let seen = membership.wills.get(&publisher).copied().unwrap_or(0);
                 if let Some((number, _)) = owed.filter(|(number, _)| *number >= seen) {
                     return Err(format!("at rest: s{n} has not got testament {number} of s{publisher}"));

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::Summary;
 use super::pool::Pattern;
 use broker::{Membership, Publication};
-use dealer::{Call, Invocation, Registration};
+use dealer::{Answer, Call, Invocation, Registration};
 use meta::{Ask, Will};
 
 /// Counts messages.
@@ -64,6 +64,8 @@ pub(crate) struct Session {
     is_killed: bool,
     /// From here on nothing is owed to it: its client has begun to end it, or the router has cut it.
     pub(crate) ending_at: Option<Step>,
+    /// It has announced that it can be interrupted.
+    can_cancel: bool,
     /// It has broken the protocol and must be told so.
     pub(crate) violated: bool,
     goodbye_sent: bool,
@@ -94,7 +96,7 @@ enum State {
 enum Pending {
     Subscribe(Pattern, Step),
     Unsubscribe(u64, Step),
-    Register(Pattern, usize, Step),
+    Register(Pattern, usize, Step, Option<u64>),
     Unregister(u64),
     Publish(usize),
     Call(usize),
@@ -109,6 +111,8 @@ struct Hold {
     session: SessionNo,
     realm: String,
     pattern: Pattern,
+    /// How callees are picked.
+    invoke: String,
     from: Step,
     until: Option<Step>,
 }
@@ -126,12 +130,14 @@ mod code {
     pub(super) const UNSUBSCRIBED: u64 = 35;
     pub(super) const EVENT: u64 = 36;
     pub(super) const CALL: u64 = 48;
+    pub(super) const CANCEL: u64 = 49;
     pub(super) const RESULT: u64 = 50;
     pub(super) const REGISTER: u64 = 64;
     pub(super) const REGISTERED: u64 = 65;
     pub(super) const UNREGISTER: u64 = 66;
     pub(super) const UNREGISTERED: u64 = 67;
     pub(super) const INVOCATION: u64 = 68;
+    pub(super) const INTERRUPT: u64 = 69;
     pub(super) const YIELD: u64 = 70;
 }
 
@@ -169,7 +175,7 @@ impl Oracle {
     }
 
     /// A client sends HELLO.
-    pub(crate) fn hello(&mut self, realm: &str) -> SessionNo {
+    pub(crate) fn hello(&mut self, realm: &str, can_cancel: bool) -> SessionNo {
         self.step += 1;
         self.sessions.push(Session {
             realm: realm.into(),
@@ -180,6 +186,7 @@ impl Oracle {
             kill_sent: false,
             is_killed: false,
             ending_at: None,
+            can_cancel,
             violated: false,
             goodbye_sent: false,
             is_settled: false,
@@ -224,8 +231,14 @@ impl Oracle {
                 self.sessions[session].pending.insert((code::CALL, request), pending);
             }
             Some(code::CALL) => self.call(session, request, message),
-            Some(code::YIELD) => self.answered(session, request, true),
-            Some(code::ERROR) => self.answered(session, message[2].as_u64().unwrap_or_default(), false),
+            Some(code::CANCEL) => self.cancel(session, request),
+            Some(code::YIELD) if message[2]["progress"] == true => self.progressed(session, request),
+            Some(code::YIELD) => self.answered(session, request, Answer::Result),
+            Some(code::ERROR) => {
+                let is_unavailable = message[4] == "wamp.error.unavailable";
+                let answer = if is_unavailable { Answer::Unavailable } else { Answer::Error };
+                self.answered(session, message[2].as_u64().unwrap_or_default(), answer);
+            }
             Some(code::GOODBYE) => {
                 self.sessions[session].goodbye_sent = true;
                 self.ending(session);
@@ -317,6 +330,15 @@ impl Oracle {
             (code::UNREGISTERED, _) => {
                 let pending = self.finish(session, code::UNREGISTER, request.ok_or("no request")?)?;
                 self.unregistered(session, pending)
+            }
+            (code::INTERRUPT, State::Open) => self.interrupt(session, message),
+            (code::RESULT, _) if message[2]["progress"] == true => {
+                let request = request.ok_or("no request")?;
+                let Some(Pending::Call(call)) = self.sessions[session].pending.get(&(code::CALL, request))
+                else {
+                    return Err("progress of nothing, or after the end".into());
+                };
+                self.progress(*call, message)
             }
             (code::RESULT, _) => {
                 let pending = self.finish(session, code::CALL, request.ok_or("no request")?)?;
@@ -410,9 +432,7 @@ impl Oracle {
                     false => Ok(()),
                 }
             }
-            Pending::Register(_, hold, _) if uri == "wamp.error.procedure_already_exists" => {
-                self.registration_refused(hold)
-            }
+            Pending::Register(_, hold, ..) => self.registration_refused(hold, uri),
             Pending::Call(call) => self.call_failed(session, call, uri, message),
             Pending::Meta(ask) => self.meta_error(ask, uri),
             other => Err(format!("not an error that {other:?} can have")),
