@@ -179,14 +179,14 @@ Examples:
   wampline check --config wampline.toml      what is wrong with it, with line and column
 
 Signals:
-  SIGTERM, SIGINT   say goodbye to every client and exit; a second one exits at once
+  SIGTERM, SIGINT, SIGHUP   say goodbye to every client and exit; a second one exits at once
 
 Exit codes:
-  0         shut down in order, or nothing to complain about
-  1         the configuration is not valid, or the router could not start
-  2         io_uring is not available
-  64        the command line is not valid
-  130, 143  ended at once by a second SIGINT or SIGTERM";
+  0              shut down in order, or nothing to complain about
+  1              the configuration is not valid, or the router could not start
+  2              io_uring is not available
+  64             the command line is not valid
+  129, 130, 143  ended at once by a second SIGHUP, SIGINT or SIGTERM";
 
 const RUN_HELP: &str = "\
 Examples:

@@ -9,7 +9,8 @@ pub const NO_URING: u8 = 2;
 /// The command line is not valid.
 pub const USAGE: u8 = 64;
 
-/// A second signal ended the process before an orderly shutdown was over: 130 for SIGINT, 143 for SIGTERM.
+/// A second signal ended the process before an orderly shutdown was over: 129 for SIGHUP, 130 for SIGINT, 143 for
+/// SIGTERM.
 pub const fn signalled(signal: i32) -> i32 {
     128 + signal
 }

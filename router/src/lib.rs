@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod config;
 pub mod exit;
+mod limits;
 pub mod logging;
 mod serve;
 mod testee;

@@ -3,16 +3,16 @@
 //! The log lines `listening` and `ready` are part of the interface (see `docs/configuration.md`): scripts wait for them.
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
 use wampline_driver::{Endpoint, Router, StartError};
 
 use crate::cli::ServeArguments;
 use crate::config::{self, Named, Settings};
-use crate::{complain, exit, logging};
+use crate::{complain, exit, limits, logging};
 
 /// What events of this module are logged under.
 const TARGET: &str = "wampline";
@@ -29,7 +29,7 @@ pub(crate) fn serve(
     };
     logging::init(&settings.log);
     // Before the start, so that a signal that comes early still leads to an orderly end.
-    let signals = match Signals::new([SIGTERM, SIGINT]) {
+    let signals = match Signals::new(handled_signals()) {
         Ok(signals) => signals,
         Err(error) => return complain(&format_args!("signals cannot be handled: {error}")),
     };
@@ -37,6 +37,9 @@ pub(crate) fn serve(
     let Settings { engine, driver, .. } = settings;
     let described: Vec<Described> = engine.listeners.iter().map(Described::new).collect();
     let realms: Vec<String> = engine.realms.iter().map(|realm| realm.name.clone()).collect();
+    if let Err(message) = limits::check_open_files(driver.shards) {
+        return not_started(&StartError { message, uring: false });
+    }
     let router = match wampline_driver::start(engine, driver) {
         Ok(router) => router,
         Err(error) => return not_started(&error),
@@ -92,6 +95,20 @@ fn announce(router: &Router, listeners: &[Described], realms: &[String], started
     );
 }
 
+/// The signals that end the router. SIGHUP, which a terminal sends when it closes, is none of them where it is ignored
+/// (`nohup`).
+fn handled_signals() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let is_hangup_ignored = ignored & (1 << (SIGHUP - 1)) != 0;
+    [SIGTERM, SIGINT, SIGHUP].into_iter().filter(|signal| *signal != SIGHUP || !is_hangup_ignored).collect()
+}
+
+/// What follows a signal within this time is taken for the same one: `timeout` and some service managers signal a process
+/// and then its group.
+const SAME_SIGNAL: Duration = Duration::from_millis(300);
+
 /// The first signal shuts down in order, a second one at once.
 fn wait(
     router: Router,
@@ -100,10 +117,11 @@ fn wait(
     grace: std::time::Duration,
 ) -> ExitCode {
     if let Some(signal) = signals.forever().next() {
+        let begun = Instant::now();
         info!(target: TARGET, signal = name(signal), mode = mode.name(), "shutting down");
         router.shutdown(mode, grace);
         std::thread::spawn(move || {
-            if let Some(signal) = signals.forever().next() {
+            if let Some(signal) = signals.forever().find(|_| begun.elapsed() >= SAME_SIGNAL) {
                 warn!(target: TARGET, signal = name(signal), "ending at once");
                 std::process::exit(exit::signalled(signal));
             }
@@ -118,6 +136,7 @@ fn name(signal: i32) -> &'static str {
     match signal {
         SIGINT => "SIGINT",
         SIGTERM => "SIGTERM",
+        SIGHUP => "SIGHUP",
         _ => "signal",
     }
 }

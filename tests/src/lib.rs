@@ -3,6 +3,7 @@
 
 pub mod codec;
 pub mod config;
+pub mod fuzz;
 pub mod peer;
 pub mod sim;
 pub mod stage;

@@ -60,6 +60,13 @@ pub struct Link {
     pub closed: Option<bool>,
 }
 
+impl Link {
+    /// What the shard is sending to the client and the client has not taken.
+    pub fn sending(&self) -> Option<&Output> {
+        self.sending.as_ref()
+    }
+}
+
 /// Names a link.
 pub type LinkId = usize;
 

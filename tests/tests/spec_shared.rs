@@ -491,3 +491,31 @@ fn a_call_to_all_callees_ends_for_all() {
         "#,
     );
 }
+
+#[test]
+fn a_registration_given_up_and_taken_again_counts_anew() {
+    play(
+        r#"
+        a> [64, 1, {"concurrency": 1, "invoke": "first"}, "com.procedure"]
+        a< [65, 1, $r]
+        b> [64, 1, {"concurrency": 1, "invoke": "first"}, "com.procedure"]
+        b< [65, 1, $r]
+        c> [48, 1, {}, "com.procedure", [1]]
+        a< [68, 1, $r, {}, [1]]
+        a> [66, 2, $r]
+        a< [67, 2]
+        b> [66, 2, $r]
+        a> [64, 3, {"concurrency": 1}, "com.procedure"]
+        b< [67, 2]
+        a< [65, 3, $s]
+        c> [48, 2, {}, "com.procedure", [2]]
+        c> [48, 3, {}, "com.procedure", [3]]
+        a< [68, 2, $s, {}, [2]]
+        a> [70, 1, {}]
+        c< [50, 1, {}]
+        a> [70, 2, {}]
+        c< [50, 2, {}]
+        a< [68, 3, $s, {}, [3]]
+        "#,
+    );
+}

@@ -26,8 +26,9 @@ pub struct OpenInvocation {
     pub registration: RegistrationId,
     /// Whether the caller takes progressive results.
     pub wants_results: bool,
-    /// Whether it counts against the callee's `concurrency`.
-    pub is_counted: bool,
+    /// Which service of the callee it counts against, where that is bounded. (A session may give up a registration and serve it
+    /// again while invocations of the time before are open.)
+    pub counted_by: Option<u32>,
 }
 
 impl Invocations {
@@ -171,7 +172,7 @@ mod tests {
 
     fn open(slot: u32) -> OpenInvocation {
         let registration = RegistrationId::new(1).unwrap();
-        OpenInvocation { call: call(0, slot, 0), registration, wants_results: false, is_counted: false }
+        OpenInvocation { call: call(0, slot, 0), registration, wants_results: false, counted_by: None }
     }
 
     #[test]

@@ -17,6 +17,8 @@ mod wildcard;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod twin;
 
 use std::fmt;
 

@@ -277,7 +277,8 @@ mod tests {
         let beyond =
             ['\u{85}', '\u{a0}', '\u{1680}', '\u{2028}', '\u{2029}', '\u{202f}', '\u{205f}', '\u{3000}'];
         let whitespace: Vec<char> = ascii.chain('\u{2000}'..='\u{200a}').chain(beyond).collect();
-        for c in (0..=0x10ffff).filter_map(char::from_u32) {
+        let step = if cfg!(miri) { 4099 } else { 1 };
+        for c in (0..=0x10ffff).step_by(step).filter_map(char::from_u32) {
             let refused = UriRules::Loose.check(&format!("a{c}")) == Err(UriError::Whitespace { at: 1 });
             assert_eq!(refused, whitespace.contains(&c), "{:x}", c as u32);
         }

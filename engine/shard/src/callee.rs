@@ -56,7 +56,7 @@ impl Shard {
         if entry.invocations.len() >= limits.invocations_per_session_max {
             return Err(NotInvoked::Failed(LIMIT_EXCEEDED));
         }
-        let is_counted = service.bounded.is_some();
+        let counted_by = service.bounded.as_ref().map(|bounded| bounded.number);
         if let Some(bounded) = service.bounded.as_mut() {
             if bounded.active >= bounded.concurrency {
                 let has_room = bounded.waiting.len() < limits.calls_per_callee_queued_max
@@ -69,7 +69,7 @@ impl Shard {
             call: head.call,
             registration: head.registration,
             wants_results: options.receive_progress,
-            is_counted,
+            counted_by,
         });
         self.stubs.insert(head.call, callee.slot, request);
         let error = match self.post_invocation(slot, request, head, procedure, options, payload) {
@@ -91,7 +91,8 @@ impl Shard {
         let Some((callee, request)) = self.stubs.get(invoke.head.call) else {
             return self.enqueue_more(invoke);
         };
-        let Some(slot) = self.sessions[callee].connection else { return };
+        let entry = &self.sessions[callee];
+        let (SessionState::Open, Some(slot)) = (entry.state, entry.connection) else { return };
         let plain = CallOptions::default();
         let options = invoke.options.as_deref().unwrap_or(&plain);
         let payload = invoke.payload.as_payload();
@@ -241,7 +242,8 @@ impl Shard {
     }
 
     fn interrupt(&mut self, callee: u32, request: RequestId, mode: CancelMode) {
-        let Some(slot) = self.sessions[callee].connection else { return };
+        let entry = &self.sessions[callee];
+        let (SessionState::Open, Some(slot)) = (entry.state, entry.connection) else { return };
         let mode = if mode == CancelMode::Kill { "kill" } else { "killnowait" };
         let options = [("mode", Value::Str(Cow::Borrowed(mode)))];
         let _ =
@@ -267,8 +269,8 @@ impl Shard {
         let entry = &mut self.sessions[callee];
         let open = entry.invocations.end(request)?;
         self.stubs.remove(open.call);
-        if open.is_counted
-            && let Some(bounded) = entry.bounded(open.registration)
+        if let Some(number) = open.counted_by
+            && let Some(bounded) = entry.bounded(open.registration).filter(|bounded| bounded.number == number)
         {
             bounded.active -= 1;
             if !bounded.waiting.is_empty() {

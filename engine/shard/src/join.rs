@@ -63,6 +63,7 @@ impl Shard {
             calls: AHashMap::with_hasher(hasher.clone()),
             invocations: Invocations::new(hasher),
             testaments: None,
+            services: 0,
             ended_inputs: None,
         });
         let connection = &mut self.connections[slot];

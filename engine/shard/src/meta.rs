@@ -145,6 +145,17 @@ impl Shard {
                 Err((error_uri::NOT_AUTHORIZED, text)),
             );
         }
+        if payload.has_extensions() {
+            // What is kept of the arguments could reach clients that break on them.
+            let text = "arguments of the router's procedures have no extension types";
+            return self.meta_answer(
+                slot,
+                session,
+                request,
+                progress,
+                Err((error_uri::INVALID_ARGUMENT, text)),
+            );
+        }
         let limits = &self.shared.config.limits;
         let limits = TestamentLimits {
             count_max: limits.testaments_per_session_max,

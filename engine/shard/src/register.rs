@@ -66,8 +66,12 @@ impl Shard {
         let Some(slot) = self.answered(session, RequestType::Register, request) else { return };
         match result {
             Ok(Granted { registration, concurrency }) => {
-                let bounded = concurrency.map(|concurrency| Box::new(Bounded::new(concurrency.get())));
-                self.sessions[session].registrations.insert(registration, Service { bounded });
+                let entry = &mut self.sessions[session];
+                let bounded = concurrency.map(|concurrency| {
+                    entry.services = entry.services.wrapping_add(1);
+                    Box::new(Bounded::new(entry.services, concurrency.get()))
+                });
+                entry.registrations.insert(registration, Service { bounded });
                 let _ = self.post(slot, &Message::Registered { request, registration }, MESSAGE_BYTES);
             }
             Err(refusal) => self.refuse(slot, RequestType::Register, request, refusal),
@@ -113,7 +117,7 @@ impl Shard {
 }
 
 impl Bounded {
-    fn new(concurrency: u32) -> Bounded {
-        Bounded { concurrency, active: 0, waiting: Default::default(), octets: 0 }
+    fn new(number: u32, concurrency: u32) -> Bounded {
+        Bounded { number, concurrency, active: 0, waiting: Default::default(), octets: 0 }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) invocations: Invocations,
     /// What it wants to have published when it ends.
     pub(crate) testaments: Option<Box<Testaments>>,
+    /// How many services with a bound it has had.
+    pub(crate) services: u32,
     /// Calls that have ended before their caller sent the last chunk: what else it sends of them is dropped.
     pub(crate) ended_inputs: Option<Box<AHashSet<RequestId>>>,
 }
@@ -51,6 +53,8 @@ pub(crate) struct Service {
 /// A callee that takes only so many invocations at a time, and the calls that wait for it.
 #[derive(Debug)]
 pub(crate) struct Bounded {
+    /// Tells it from other services of the session.
+    pub(crate) number: u32,
     pub(crate) concurrency: u32,
     pub(crate) active: u32,
     pub(crate) waiting: VecDeque<Waiting>,

@@ -127,7 +127,7 @@ mod tests {
             10u128.pow(27) - 1,
             u128::MAX - 1,
         ];
-        for value in edges {
+        for value in edges.into_iter().step_by(if cfg!(miri) { 5 } else { 1 }) {
             assert_eq!(decimal(false, &value.to_be_bytes()), value.to_string());
             assert_eq!(decimal(true, &value.to_be_bytes()), format!("-{}", value + 1));
             let (negative, magnitude) = from_decimal(value.to_string().as_bytes());
@@ -141,7 +141,9 @@ mod tests {
 
     #[test]
     fn longer_ones_return_to_what_they_were() {
-        for digits in [1, 40, 100, 307, 308] {
+        // The longest are too much for Miri.
+        let lengths: &[usize] = if cfg!(miri) { &[1, 40] } else { &[1, 40, 100, 307, 308] };
+        for &digits in lengths {
             let literal: String = (0..digits).map(|n| char::from(b'1' + (n % 9) as u8)).collect();
             for literal in [literal.clone(), format!("-{literal}")] {
                 let (negative, magnitude) = from_decimal(literal.as_bytes());

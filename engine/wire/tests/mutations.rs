@@ -4,8 +4,11 @@
 
 mod common;
 
-use common::{Tree, decode, encode};
-use wampline_wire::{Dict, List, Message, Payload, Serializer, Value};
+use common::{Tree, encode, judge};
+use wampline_wire::{Message, Serializer};
+
+/// Miri, which is a thousand times slower, looks at one place in so many.
+const STEP: usize = if cfg!(miri) { 61 } else { 1 };
 
 fn seeds() -> Vec<(Serializer, Vec<u8>)> {
     let mixed = vec![
@@ -61,7 +64,7 @@ fn seeds() -> Vec<(Serializer, Vec<u8>)> {
 fn truncations() {
     for (serializer, octets) in seeds() {
         judge(serializer, &octets);
-        for length in 0..octets.len() {
+        for length in (0..octets.len()).step_by(STEP) {
             let cut = &octets[..length];
             let whole = String::from_utf8_lossy(&octets).trim_end().len();
             let is_whole_text = serializer == Serializer::Json && length >= whole;
@@ -74,21 +77,21 @@ fn truncations() {
 fn changes_of_one_octet() {
     let mut accepted = 0;
     for (serializer, octets) in seeds() {
-        for place in 0..octets.len() {
+        for place in (0..octets.len()).step_by(STEP) {
             let mut changed = octets.clone();
-            for octet in 0..=255 {
+            for octet in (0..=255).step_by(STEP) {
                 changed[place] = octet;
                 accepted += usize::from(judge(serializer, &changed));
             }
         }
     }
-    assert!(accepted > 1000, "only {accepted} were accepted");
+    assert!(accepted > 1000 / (STEP * STEP), "only {accepted} were accepted");
 }
 
 #[test]
 fn removals_and_insertions_of_one_octet() {
     for (serializer, octets) in seeds() {
-        for place in 0..octets.len() {
+        for place in (0..octets.len()).step_by(STEP) {
             let mut removed = octets.clone();
             removed.remove(place);
             judge(serializer, &removed);
@@ -98,69 +101,6 @@ fn removals_and_insertions_of_one_octet() {
                 judge(serializer, &inserted);
             }
         }
-    }
-}
-
-/// Whether the octets are a message; if so, everything that may be done with it is done, and compared.
-fn judge(serializer: Serializer, octets: &[u8]) -> bool {
-    let Ok(message) = Message::parse(serializer, octets) else { return false };
-    assert!(decode(octets, serializer).is_some(), "only we accept {octets:02x?}");
-    let _ = format!("{message:?}");
-    read_all(&message);
-    for to in Serializer::ALL {
-        let mut written = Vec::new();
-        if message.encode(to, &mut written).is_ok() {
-            assert!(decode(&written, to).is_some(), "only we can read {written:02x?}");
-            let again =
-                Message::parse(to, &written).unwrap_or_else(|error| panic!("{error}: {written:02x?}"));
-            let mut twice = Vec::new();
-            again.encode(to, &mut twice).unwrap();
-            assert_eq!(twice, written, "what is written once does not change");
-        } else {
-            assert!(written.is_empty());
-        }
-    }
-    true
-}
-
-fn read_all(message: &Message<'_>) {
-    match message {
-        Message::Publish { options, payload, .. }
-        | Message::Error { details: options, payload, .. }
-        | Message::Yield { options, payload, .. } => {
-            read_dict(options);
-            read_payload(payload);
-        }
-        _ => {}
-    }
-}
-
-fn read_payload(payload: &Payload<'_>) {
-    payload.args().iter().for_each(read_list);
-    payload.kwargs().iter().for_each(read_dict);
-    assert_eq!(payload.opaque().is_some(), payload.args().is_none() && !payload.is_none());
-    assert_eq!(payload.to_buf().as_payload().is_none(), payload.is_none());
-}
-
-fn read_list(list: &List<'_>) {
-    assert_eq!(list.is_empty(), list.iter().next().is_none());
-    list.iter().for_each(|value| read_value(&value));
-}
-
-fn read_dict(dict: &Dict<'_>) {
-    assert_eq!(dict.is_empty(), dict.iter().next().is_none());
-    for (key, value) in dict.iter() {
-        read_value(&value);
-        let last = dict.iter().filter(|(k, _)| *k == key).last().unwrap().1;
-        assert_eq!(dict.get(&key).is_none(), matches!(last, Value::Null));
-    }
-}
-
-fn read_value(value: &Value<'_>) {
-    match value {
-        Value::List(list) => read_list(list),
-        Value::Dict(dict) => read_dict(dict),
-        _ => {}
     }
 }
 

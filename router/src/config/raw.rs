@@ -52,7 +52,7 @@ pub(super) struct Router {
     pub pin: Checked<Pin>,
     /// How long an idle shard spins before it sleeps. Costs a core, saves the wake-up.
     pub spin: Checked<Span<0, { 100 * MS }, 0>>,
-    /// What clients are told on SIGTERM and SIGINT: GOODBYE, or a plain close after which they come back.
+    /// What clients are told on SIGTERM, SIGINT and SIGHUP: GOODBYE, or a plain close after which they come back.
     pub shutdown: Checked<Choice<ShutdownMode>>,
     /// How long calls in flight and closing handshakes may take on shutdown.
     pub shutdown_grace: Checked<Span<0, { H }, { 3 * S }>>,

@@ -42,7 +42,7 @@ fn write<'a>(message: &'a [u8]) -> impl FnOnce(&mut Vec<u8>) -> Result<(), ()> +
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 64 }))]
 
     #[test]
     fn what_goes_in_comes_out(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wampline_transports::Framing;
 use wampline_transports::server::{Established, Fault, FaultKind, Options, Origins, Received, Server};
 use wampline_wire::Serializer;
 
@@ -114,4 +115,61 @@ pub(crate) fn serve(options: &Options, stream: &[u8]) -> Transcript {
         assert_eq!(run(options, [front, back]), whole, "cut at {cut}");
     }
     whole
+}
+
+/// Whether a stream is dealt with as any stream must be: the same way whole and in pieces of `size` octets, and with no more
+/// said to the peer than it deserves.
+pub(crate) fn judge(options: &Options, stream: &[u8], size: usize) -> Result<(), String> {
+    let whole = run(options, [stream]);
+    let split = run(options, stream.chunks(size));
+    if split != whole {
+        return Err(format!("{split:?} in pieces of {size}, whole {whole:?}"));
+    }
+    let is_websocket = whole.events.iter().any(
+        |event| matches!(event, Event::Established(Established { framing, .. }) if *framing == Framing::WebSocket),
+    );
+    for event in &whole.events {
+        match event {
+            Event::Text(octets) | Event::Binary(octets) if octets.len() > options.message_bytes_max => {
+                return Err(format!("a message of {} octets was accepted", octets.len()));
+            }
+            Event::Text(octets) if is_websocket && std::str::from_utf8(octets).is_err() => {
+                return Err(format!("text that is not UTF-8 was accepted: {octets:02x?}"));
+            }
+            _ => {}
+        }
+    }
+    let Transcript { events, control, .. } = whole;
+    if control.len() > stream.len() + 600 {
+        return Err(format!("{} octets said to {}", control.len(), stream.len()));
+    }
+    match events.iter().position(|event| matches!(event, Event::Fault(_) | Event::Closed)) {
+        Some(at) if at + 1 < events.len() => Err(format!("something came after the end: {events:?}")),
+        _ => Ok(()),
+    }
+}
+
+/// The request of RFC 6455, section 1.3, for WAMP.
+pub(crate) const REQUEST: &str = "GET /ws HTTP/1.1\r\nHost: router.example:8080\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Protocol: wamp.2.json\r\n\r\n";
+
+/// A frame as a client sends it: first octet and payload, masked with a key that shows mistakes.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ 0..=125 => frame.push(0x80 | length as u8),
+        length @ 126..=0xFFFF => {
+            frame.push(0xFE);
+            frame.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(0xFF);
+            frame.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    let key = [0x37, 0xFA, 0x21, 0x3D];
+    frame.extend_from_slice(&key);
+    frame.extend(payload.iter().zip(key.iter().cycle()).map(|(octet, k)| octet ^ k));
+    frame
 }

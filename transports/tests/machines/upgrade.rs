@@ -4,12 +4,7 @@ use wampline_transports::Framing;
 use wampline_transports::server::{Established, FaultKind, Options, Origins};
 use wampline_wire::Serializer;
 
-use crate::transcript::{Event, Transcript, feed, options, run, serve, server};
-
-/// The request of RFC 6455, section 1.3, for WAMP.
-pub(crate) const REQUEST: &str = "GET /ws HTTP/1.1\r\nHost: router.example:8080\r\nUpgrade: websocket\r\n\
-    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-    Sec-WebSocket-Protocol: wamp.2.json\r\n\r\n";
+use crate::transcript::{Event, REQUEST, Transcript, feed, options, run, serve, server};
 
 /// The same request with one text replaced by another.
 fn request(from: &str, to: &str) -> String {

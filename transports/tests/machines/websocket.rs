@@ -4,28 +4,7 @@ use std::time::{Duration, Instant};
 
 use wampline_transports::server::{FaultKind, Options};
 
-use crate::transcript::{Event, Transcript, feed, options, run, serve, server};
-use crate::upgrade::REQUEST;
-
-/// A frame as a client sends it: first octet and payload, masked with a key that shows mistakes.
-pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match payload.len() {
-        length @ 0..=125 => frame.push(0x80 | length as u8),
-        length @ 126..=0xFFFF => {
-            frame.push(0xFE);
-            frame.extend_from_slice(&(length as u16).to_be_bytes());
-        }
-        length => {
-            frame.push(0xFF);
-            frame.extend_from_slice(&(length as u64).to_be_bytes());
-        }
-    }
-    let key = [0x37, 0xFA, 0x21, 0x3D];
-    frame.extend_from_slice(&key);
-    frame.extend(payload.iter().zip(key.iter().cycle()).map(|(octet, k)| octet ^ k));
-    frame
-}
+use crate::transcript::{Event, REQUEST, Transcript, feed, frame, options, run, serve, server};
 
 fn close(code: u16, reason: &str) -> Vec<u8> {
     frame(0x88, &[&code.to_be_bytes(), reason.as_bytes()].concat())

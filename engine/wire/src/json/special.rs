@@ -55,9 +55,12 @@ mod tests {
 
     #[test]
     fn every_octet_at_every_place_is_judged_as_the_naive_search_judges_it() {
-        for length in [1, 7, 8, 9, 15, 16, 17, 24, 31, 33, 50] {
+        // Miri is a thousand times slower, and sees what it is there for in any of them.
+        let (lengths, step): (&[usize], usize) =
+            if cfg!(miri) { (&[1, 17, 33], 31) } else { (&[1, 7, 8, 9, 15, 16, 17, 24, 31, 33, 50], 1) };
+        for &length in lengths {
             for place in 0..length {
-                for octet in 0..=255 {
+                for octet in (0..=255).step_by(step) {
                     let mut octets = vec![b'x'; length];
                     octets[place] = octet;
                     for at in [0, 1, place] {
@@ -72,9 +75,10 @@ mod tests {
     fn the_first_of_several_is_found() {
         // Octets whose subtraction borrows from their neighbours.
         let hard = [0x00, 0x1f, 0x20, 0x21, b'"', b'#', b'[', b'\\', b']', 0x7f, 0x80, 0xa2, 0xdc, 0xff];
-        for a in hard {
-            for b in hard {
-                for c in hard {
+        let hard = if cfg!(miri) { &hard[..5] } else { &hard[..] };
+        for &a in hard {
+            for &b in hard {
+                for &c in hard {
                     let octets = [b'x', a, b, c, b'x', c, b, a, b'x'];
                     assert_eq!(find_special(&octets, 0), naive(&octets, 0), "{octets:?}");
                 }

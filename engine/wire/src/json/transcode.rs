@@ -344,6 +344,7 @@ mod tests {
         }
     }
 
+    #[cfg(not(miri))] // For its size.
     #[test]
     fn working_memory_is_given_back_after_large_values() {
         let large = format!("[{}1]", "1,".repeat(KEPT_OCTETS_MAX));

@@ -65,6 +65,7 @@ pub(crate) struct Invocation {
     /// Progressive results that were yielded.
     pub(crate) yielded: u64,
     registration: u64,
+    at: Step,
 }
 
 impl Oracle {
@@ -240,7 +241,8 @@ impl Oracle {
         let last = entry.last_called.entry(caller).or_insert(number);
         let came_before = *last;
         *last = number.max(came_before);
-        let invocation = Invocation { call: number, is_answered: false, yielded: 0, registration };
+        let invocation =
+            Invocation { call: number, is_answered: false, yielded: 0, registration, at: self.step };
         entry.invocations.insert(id, invocation);
         let named = message[3]["procedure"].as_str();
         self.judge_choice(session, number, registration, named)?;
@@ -260,11 +262,16 @@ impl Oracle {
     /// still wait for it.
     fn check_concurrency(&self, session: SessionNo, registration: u64, concurrency: Option<u64>) -> Verdict {
         let Some(concurrency) = concurrency else { return Ok(()) };
+        // Those of the time before it gave the registration up and took it again do not count.
+        let since = self.sessions[session].registrations[&registration].since;
         let open = self.sessions[session].invocations.values().filter(|invocation| {
             let call = &self.calls[invocation.call];
             let may_be_over =
                 call.is_canceled || call.is_over || self.sessions[call.caller].ending_at.is_some();
-            invocation.registration == registration && !invocation.is_answered && !may_be_over
+            invocation.registration == registration
+                && invocation.at > since
+                && !invocation.is_answered
+                && !may_be_over
         });
         let open = open.count() as u64;
         if open > concurrency { Err(format!("{open} invocations at a time")) } else { Ok(()) }
@@ -358,6 +365,8 @@ impl Oracle {
             "wamp.error.canceled" | "wamp.error.no_such_procedure" if self.going_down.is_some() => Ok(()),
             "wamp.error.canceled" if call.is_canceled => Ok(()),
             "wamp.error.no_available_callee" => self.nobody_available(number),
+            // Its next callee has left before it could read the invocation.
+            "wamp.error.canceled" if call.answer == Some(Answer::Unavailable) => Ok(()),
             "wamp.error.canceled" => match call.callee {
                 Some(callee) if self.sessions[callee].ending_at.is_none() => {
                     Err(format!("its callee s{callee} has not left"))

@@ -1,0 +1,4 @@
+//! The target `pattern` of `tests/src/fuzz.rs` under libFuzzer.
+#![no_main]
+
+wampline_fuzz::run!("pattern");

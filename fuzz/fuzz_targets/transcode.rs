@@ -1,0 +1,4 @@
+//! The target `transcode` of `tests/src/fuzz.rs` under libFuzzer.
+#![no_main]
+
+wampline_fuzz::run!("transcode");
