@@ -108,7 +108,7 @@ fn unknown_procedures_of_the_router_do_not_exist_and_no_pattern_takes_them() {
 }
 
 #[test]
-fn a_realm_without_the_meta_api_has_none_and_says_so() {
+fn a_realm_without_the_meta_api_has_none_of_it() {
     play_with(
         off,
         r#"
@@ -149,6 +149,25 @@ fn both_roles_announce_the_session_meta_api() {
         }
         assert_eq!(roles["broker"]["reflection"], true);
         assert_eq!(roles["dealer"]["reflection"], true);
+        stage.finish();
+    }
+}
+
+#[test]
+fn a_realm_without_the_meta_api_announces_none_of_it() {
+    for mut stage in wampline_tests::stage::stages(off) {
+        stage.play(&"a connects\n a> HELLO".replace("HELLO", HELLO));
+        let welcome = stage.hear("a").expect("WELCOME");
+        for role in ["broker", "dealer"] {
+            let role = &welcome[2]["roles"][role];
+            assert!(role["reflection"].is_null(), "{role}");
+            let names: Vec<&String> = role["features"].as_object().expect("features").keys().collect();
+            assert!(!names.is_empty(), "{role}");
+            assert!(
+                !names.iter().any(|name| name.contains("meta_api") || *name == "reflection"),
+                "{names:?}"
+            );
+        }
         stage.finish();
     }
 }

@@ -181,6 +181,54 @@ fn the_life_of_a_registration_is_told_in_order() {
 }
 
 #[test]
+fn a_shared_registration_is_created_once_and_deleted_with_its_last_callee() {
+    play(
+        r#"
+        w> [32, 1, {"match": "prefix"}, "wamp.registration."]
+        w< [33, 1, $w]
+        a> [64, 1, {"invoke": "roundrobin"}, "com.add"]
+        a< [65, 1, $r]
+        w< [36, $w, $_, {"topic": "wamp.registration.on_create"}, [$session_a, {..., "id": $r, "invoke": "roundrobin"}]]
+        w< [36, $w, $_, {"topic": "wamp.registration.on_register"}, [$session_a, $r]]
+        b> [64, 1, {"invoke": "roundrobin"}, "com.add"]
+        b< [65, 1, $r]
+        w< [36, $w, $_, {"topic": "wamp.registration.on_register"}, [$session_b, $r]]
+        w> [48, 2, {}, "wamp.registration.list_callees", [$r]]
+        w< [50, 2, {}, [[$session_a, $session_b]]]
+        w> [48, 3, {}, "wamp.registration.count_callees", [$r]]
+        w< [50, 3, {}, [2]]
+        a> [66, 2, $r]
+        a< [67, 2]
+        w< [36, $w, $_, {"topic": "wamp.registration.on_unregister"}, [$session_a, $r]]
+        b> [66, 2, $r]
+        b< [67, 2]
+        w< [36, $w, $_, {"topic": "wamp.registration.on_unregister"}, [$session_b, $r]]
+        w< [36, $w, $_, {"topic": "wamp.registration.on_delete"}, [$session_b, $r]]
+        "#,
+    );
+}
+
+#[test]
+fn a_registration_taken_by_force_is_told_of_in_order() {
+    play(
+        r#"
+        w> [32, 1, {"match": "prefix"}, "wamp.registration."]
+        w< [33, 1, $w]
+        a> [64, 1, {}, "com.add"]
+        a< [65, 1, $r]
+        w< [36, $w, $_, {"topic": "wamp.registration.on_create"}, [$session_a, {..., "id": $r}]]
+        w< [36, $w, $_, {"topic": "wamp.registration.on_register"}, [$session_a, $r]]
+        b> [64, 1, {"force_reregister": true}, "com.add"]
+        b< [65, 1, $q]
+        w< [36, $w, $_, {"topic": "wamp.registration.on_unregister"}, [$session_a, $r]]
+        w< [36, $w, $_, {"topic": "wamp.registration.on_delete"}, [$session_a, $r]]
+        w< [36, $w, $_, {"topic": "wamp.registration.on_create"}, [$session_b, {..., "id": $q}]]
+        w< [36, $w, $_, {"topic": "wamp.registration.on_register"}, [$session_b, $q]]
+        "#,
+    );
+}
+
+#[test]
 fn meta_topics_cannot_be_forged() {
     play(
         r#"

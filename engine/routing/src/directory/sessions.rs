@@ -188,3 +188,15 @@ pub(super) fn ids(serializer: Serializer, ids: impl Iterator<Item = u64>) -> Res
 pub(super) fn nothing() -> PayloadBuf {
     Payload::NONE.to_buf()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_refused_when_it_is_too_long() {
+        assert_eq!(bounded(LIST_MAX, "sessions"), Ok(()));
+        let refused = bounded(LIST_MAX + 1, "sessions").map_err(|error| error.text);
+        assert_eq!(refused, Err("there are 131073 sessions, and one answer lists at most 131072".into()));
+    }
+}
