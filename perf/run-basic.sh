@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the basic scenarios (perf/scenarios.md) against a router binary and prints one table.
+# Runs the basic scenarios (see perf/scenarios) against a router binary and prints one table.
 #
 #   perf/run-basic.sh ROUTER LOADGEN
 #

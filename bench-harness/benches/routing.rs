@@ -1,12 +1,19 @@
-//! Matching: what a PUBLISH or CALL costs to find its subscriptions or its registration.
+//! Matching: what a PUBLISH or CALL costs to find its subscriptions or its registration; and what a change of the directory
+//! costs each shard.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use wampline_routing::pattern::PatternTable;
+use wampline_bench::hot::Shape;
 use wampline_routing::uri::{MatchPolicy, UriRules};
+use wampline_routing::{Delta, RealmId, Replica, ShardId};
+use wampline_wire::SubscriptionId;
 
-criterion_group!(benches, check, matching);
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+criterion_group!(benches, check, matching, apply);
 criterion_main!(benches);
 
 /// Entries of each kind.
@@ -20,36 +27,50 @@ fn check(criterion: &mut Criterion) {
     }
 }
 
-/// One topic that matches one entry, in a table with this many exact ones, alone and beside as many patterns.
+/// One topic in a table with this many entries of each kind.
 fn matching(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("match");
-    for entries in ENTRIES {
-        let topic = format!("com.example.s{}.value", entries / 2);
-        let mut table = PatternTable::new();
-        for n in 0..entries {
-            insert(&mut table, MatchPolicy::Exact, &format!("com.example.s{n}.value"), n);
+    for shape in Shape::ALL {
+        for entries in ENTRIES {
+            let (table, topic) = shape.table(entries);
+            group.bench_function(BenchmarkId::new(shape.name(), entries), |bencher| {
+                bencher.iter(|| {
+                    let mut found = 0;
+                    table.for_each_match(black_box(&topic), |_, _| found += 1);
+                    assert_eq!(found, shape.matches());
+                });
+            });
         }
-        group.bench_function(BenchmarkId::new("exact", entries), |bencher| {
-            bencher.iter(|| count(&table, black_box(&topic)));
-        });
-        for n in 0..entries {
-            insert(&mut table, MatchPolicy::Prefix, &format!("com.other.s{n}."), n);
-            insert(&mut table, MatchPolicy::Wildcard, &format!("com..s{n}.status"), n);
-        }
-        group.bench_function(BenchmarkId::new("beside_patterns", entries), |bencher| {
-            bencher.iter(|| count(&table, black_box(&topic)));
-        });
     }
     group.finish();
 }
 
-fn insert(table: &mut PatternTable<usize>, policy: MatchPolicy, uri: &str, value: usize) {
-    table.insert(policy, uri, value).expect("the table admits these shapes");
+/// A subscription that comes and goes, in a replica with this many others.
+fn apply(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("apply_two_changes");
+    for policy in [MatchPolicy::Exact, MatchPolicy::Prefix, MatchPolicy::Wildcard] {
+        for entries in ENTRIES {
+            let mut replica = Replica::new(&ahash::RandomState::with_seed(1));
+            for n in 0..entries {
+                replica.apply(&change(policy, n, true));
+            }
+            let (come, go) = (change(policy, entries, true), change(policy, entries, false));
+            group.bench_function(BenchmarkId::new(format!("{policy:?}"), entries), |bencher| {
+                bencher.iter(|| {
+                    replica.apply(black_box(&come));
+                    replica.apply(black_box(&go));
+                });
+            });
+        }
+    }
+    group.finish();
 }
 
-fn count(table: &PatternTable<usize>, topic: &str) -> usize {
-    let mut found = 0;
-    table.for_each_match(topic, |_, _| found += 1);
-    assert_eq!(found, 1);
-    found
+fn change(policy: MatchPolicy, n: usize, present: bool) -> Delta {
+    let topic: Arc<str> = match policy {
+        MatchPolicy::Wildcard => format!("com..s{n}.value").into(),
+        _ => format!("com.example.s{n}.").into(),
+    };
+    let subscription = SubscriptionId::new(n as u64 + 1).expect("an id");
+    Delta::Subscription { realm: RealmId(0), subscription, policy, topic, shard: ShardId(0), present }
 }

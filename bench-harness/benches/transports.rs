@@ -2,31 +2,32 @@
 
 use std::convert::Infallible;
 use std::hint::black_box;
-use std::sync::Arc;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use wampline_bench::{PAYLOAD_BYTES, encoded, payload, with_publish};
+use wampline_bench::PAYLOAD_BYTES;
+use wampline_bench::hot;
+use wampline_bench::stage::Framed;
 use wampline_transports::Framing;
-use wampline_transports::client::{Client, Transport};
-use wampline_transports::server::{Options, Origins, Received, Server};
+use wampline_transports::client::Client;
+use wampline_transports::server::{Received, Server};
 use wampline_wire::Serializer;
 
-criterion_group!(benches, receive, frame);
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+criterion_group!(benches, receive, unmask, mask, frame);
 criterion_main!(benches);
 
 /// One receive of 64 KiB at most (one message, if that is longer), cut into its messages. WebSocket frames are
 /// unmasked, those of JSON checked for UTF-8. Each time gets a copy of the octets, made outside the measurement, for
 /// unmasking happens in place.
 fn receive(criterion: &mut Criterion) {
-    let transports = [
-        ("rawsocket", Transport::RawSocket { length: 15 }),
-        ("websocket", Transport::WebSocket { host: "localhost".to_owned(), path: "/ws".to_owned() }),
-    ];
-    for (name, transport) in transports {
+    for framed in Framed::ALL {
+        let name = framed.name();
         let mut group = criterion.benchmark_group(format!("receive_{name}"));
         for serializer in [Serializer::Json, Serializer::MsgPack] {
             for bytes in PAYLOAD_BYTES {
-                let (mut server, octets, messages) = conversation(&transport, serializer, bytes);
+                let (mut server, octets, messages) = conversation(framed, serializer, bytes);
                 group.throughput(Throughput::Elements(messages));
                 group.bench_function(BenchmarkId::new(serializer.name(), bytes), |bencher| {
                     bencher.iter_batched_ref(
@@ -39,6 +40,57 @@ fn receive(criterion: &mut Criterion) {
         }
         group.finish();
     }
+}
+
+/// Sizes from a key press to a picture, in octets.
+const SIZES: [usize; 5] = [16, 125, 1024, 16 << 10, 256 << 10];
+
+/// A received WebSocket frame of binary octets: unmasked in place, nothing checked. Unmasking twice is as good as once.
+fn unmask(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("unmask");
+    for bytes in SIZES {
+        let (mut server, mut client) = hot::connected(Framed::WebSocket, Serializer::MsgPack);
+        let octets = masked(&mut client, &vec![0x5a; bytes]);
+        let (mut copy, mut control) = (octets.clone(), Vec::new());
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(BenchmarkId::from_parameter(bytes), |bencher| {
+            bencher.iter(|| {
+                copy.copy_from_slice(&octets);
+                let received = server.receive(&mut copy.as_mut_slice(), &mut control);
+                assert!(matches!(black_box(received), Ok(Some(Received::Message { .. }))));
+            });
+        });
+    }
+    group.finish();
+}
+
+/// A frame as a WebSocket client sends it: copied and masked.
+fn mask(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("mask");
+    for bytes in SIZES {
+        let (_, mut client) = hot::connected(Framed::WebSocket, Serializer::MsgPack);
+        let (message, mut out) = (vec![0x5a; bytes], Vec::with_capacity(bytes + 64));
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(BenchmarkId::from_parameter(bytes), |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                let Ok(()) = client.send::<Infallible>(&mut out, |out| {
+                    out.extend_from_slice(black_box(&message));
+                    Ok(())
+                });
+            });
+        });
+    }
+    group.finish();
+}
+
+fn masked(client: &mut Client, message: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::new();
+    let Ok(()) = client.send::<Infallible>(&mut octets, |out| {
+        out.extend_from_slice(message);
+        Ok(())
+    });
+    octets
 }
 
 /// An outgoing message in its frame: the message itself is copied.
@@ -64,34 +116,10 @@ fn frame(criterion: &mut Criterion) {
 }
 
 /// A server past its handshake, octets that a client sends it, and the number of messages in them.
-fn conversation(transport: &Transport, serializer: Serializer, bytes: usize) -> (Server, Vec<u8>, u64) {
-    let mut server = Server::new(Arc::new(Options {
-        rawsocket: true,
-        websocket: true,
-        serializers: Serializer::ALL.to_vec(),
-        paths: vec!["/ws".to_owned()],
-        origins: Origins::Any,
-        assume_subprotocol: None,
-        echo: false,
-        message_bytes_max: (1 << 24) - 1,
-    }));
-    let mut handshake = Vec::new();
-    let mut client = Client::new(transport, serializer, 1, &mut handshake);
-    let mut answer = Vec::new();
-    let established = server.receive(&mut handshake.as_mut_slice(), &mut answer).expect("a good handshake");
-    assert!(matches!(established, Some(Received::Established(_))), "{established:?}");
-
-    let publish = with_publish(&payload(serializer, bytes), |publish| encoded(serializer, publish));
-    let count = (64 * 1024 / publish.len()).max(1);
-    let mut octets = Vec::new();
-    client.receive(&mut answer.as_mut_slice(), &mut octets).expect("a good answer");
-    for _ in 0..count {
-        let Ok(()) = client.send::<Infallible>(&mut octets, |out| {
-            out.extend_from_slice(&publish);
-            Ok(())
-        });
-    }
-    (server, octets, count as u64)
+fn conversation(framed: Framed, serializer: Serializer, bytes: usize) -> (Server, Vec<u8>, u64) {
+    let (server, message) = hot::conversation(framed, serializer, bytes);
+    let count = (64 * 1024 / message.len()).max(1);
+    (server, message.repeat(count), count as u64)
 }
 
 /// Cuts all messages out of what was received; returns their number.

@@ -3,11 +3,33 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use wampline_bench::hot::{KINDS, pairs, with_kind};
 use wampline_bench::{PAYLOAD_BYTES, encoded, event, payload, result, with_publish};
 use wampline_wire::{Message, Serializer};
 
-criterion_group!(benches, parse_publish, encode_event, encode_result, encode_across, transcode);
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+criterion_group!(benches, parse, parse_publish, encode_event, encode_result, encode_across, transcode);
 criterion_main!(benches);
+
+/// Every kind of message that a router receives often: the header scan with a small payload.
+fn parse(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("parse");
+    for kind in KINDS {
+        for serializer in Serializer::ALL {
+            let octets = with_kind(kind, &payload(serializer, PAYLOAD_BYTES[0]), |message| {
+                encoded(serializer, message)
+            });
+            group.bench_function(BenchmarkId::new(kind, serializer.name()), |bencher| {
+                bencher.iter(|| {
+                    Message::parse(serializer, black_box(&octets)).expect("a message").message_type()
+                });
+            });
+        }
+    }
+    group.finish();
+}
 
 fn parse_publish(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("parse_publish");
@@ -87,13 +109,6 @@ fn transcode(criterion: &mut Criterion) {
             });
         }
     }
-}
-
-fn pairs() -> impl Iterator<Item = (Serializer, Serializer)> {
-    let all = Serializer::ALL;
-    all.into_iter()
-        .flat_map(move |from| all.into_iter().map(move |to| (from, to)))
-        .filter(|(from, to)| from != to)
 }
 
 fn pair_id(from: Serializer, to: Serializer, bytes: usize) -> BenchmarkId {

@@ -1,12 +1,24 @@
-//! What the benches share: messages of known size and shape, in every serializer.
+//! What the benches share: messages of known size and shape, in every serializer; and the forwarder without WAMP that a
+//! router is compared with.
 //!
 //! One bench target per crate (`benches/wire.rs`, `benches/transports.rs`, ...), one function per hot function.
-//! The figures inform; they never gate (see `perf/README.md`).
+//! Times inform; they never gate (see `perf/README.md`).
+
+pub mod compare;
+pub mod floor;
+pub mod hot;
+pub mod instructions;
+pub mod nats;
+pub mod paths;
+pub mod procfs;
+pub mod scaling;
+pub mod stage;
+pub mod thread_time;
 
 use std::borrow::Cow;
 
 use wampline_wire::{
-    Dict, List, Message, PayloadBuf, PublicationId, RequestId, Serializer, SubscriptionId, Value,
+    Dict, List, Message, Payload, PayloadBuf, PublicationId, RequestId, Serializer, SubscriptionId, Value,
 };
 
 /// The sizes of payload that are measured, in octets: what fits a cache line or two, and what does not.
@@ -32,12 +44,16 @@ pub fn payload(serializer: Serializer, bytes: usize) -> PayloadBuf {
 
 /// Calls `with` with a PUBLISH of this payload.
 pub fn with_publish<R>(payload: &PayloadBuf, with: impl FnOnce(&Message<'_>) -> R) -> R {
+    with_publish_of(payload.as_payload(), with)
+}
+
+pub(crate) fn with_publish_of<R>(payload: Payload<'_>, with: impl FnOnce(&Message<'_>) -> R) -> R {
     let options = [("acknowledge", Value::Bool(true)), ("exclude_me", Value::Bool(false))];
     with(&Message::Publish {
         request: RequestId::new(70_000).expect("an id"),
         options: Dict::pairs(&options),
         topic: Cow::Borrowed(TOPIC),
-        payload: payload.as_payload(),
+        payload,
     })
 }
 

@@ -9,9 +9,10 @@ use std::io;
 use mio::{Registry, Token};
 use wampline_transports::client::{Client, Received};
 use wampline_transports::tls::{ClientTls, TlsProgress};
-use wampline_wire::{Message, Serializer};
+use wampline_wire::{EncodeError, Message, Serializer};
 
 use crate::clock::Clock;
+use crate::forwarder::{Greeting, Role};
 use crate::socket::Socket;
 use crate::target::Target;
 
@@ -21,10 +22,31 @@ pub(crate) struct Connection {
     client: Client,
     tls: Option<Box<Tls>>,
     serializer: Serializer,
+    /// What is said to a bare forwarder instead of a handshake, until it has answered.
+    greeting: Option<Greeting>,
+    form: Form,
     /// What goes to the socket; the first `written` octets have gone.
     out: Vec<u8>,
     written: usize,
     closing: bool,
+}
+
+/// How a connection is to be opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opening {
+    pub(crate) serializer: Serializer,
+    pub(crate) role: Role,
+}
+
+/// What the messages of a connection look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// WAMP, from HELLO to GOODBYE.
+    Wamp,
+    /// The bare messages that are forwarded.
+    Floor,
+    /// The same, with the number of the caller as last octet.
+    FloorNumbered,
 }
 
 /// What a connection tells its owner.
@@ -39,12 +61,15 @@ pub(crate) enum Happening<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
     Open,
+    /// There may be more to read now, and nothing will be reported.
+    More,
     /// The router has closed the transport.
     Closed,
 }
 
 /// Messages that answer a message while that is still being looked at.
 pub(crate) struct Replies {
+    /// Of the connection that is being read.
     serializer: Serializer,
     octets: Vec<u8>,
     ends: Vec<usize>,
@@ -61,7 +86,7 @@ impl Connection {
     /// Begins to connect and queues the transport's handshake.
     pub(crate) fn open(
         target: &Target,
-        serializer: Serializer,
+        Opening { serializer, role }: Opening,
         seed: u64,
         registry: &Registry,
         token: Token,
@@ -69,7 +94,13 @@ impl Connection {
         let mut socket = Socket::connect(&target.address)?;
         socket.register(registry, token)?;
         let mut out = Vec::new();
+        let mut greeting = None;
         let (client, tls) = match &target.tls {
+            None if target.is_floor => {
+                let (said, client) = Greeting::new(role, serializer, &mut out);
+                greeting = Some(said);
+                (client, None)
+            }
             None => (Client::new(&target.transport, serializer, seed, &mut out), None),
             Some((config, name)) => {
                 let machine = ClientTls::new(config.clone(), name.clone(), &mut out)
@@ -79,7 +110,12 @@ impl Connection {
                 (client, Some(Box::new(Tls { machine, open: false, plain_in: Vec::new(), plain_out })))
             }
         };
-        Ok(Connection { socket, client, tls, serializer, out, written: 0, closing: false })
+        let form = match (target.is_floor, role) {
+            (false, _) => Form::Wamp,
+            (true, Role::Caller | Role::Callee) => Form::FloorNumbered,
+            (true, _) => Form::Floor,
+        };
+        Ok(Connection { socket, client, tls, serializer, greeting, form, out, written: 0, closing: false })
     }
 
     /// The serializer of its messages.
@@ -87,11 +123,25 @@ impl Connection {
         self.serializer
     }
 
-    /// Queues one message.
-    pub(crate) fn send(&mut self, message: &Message<'_>) {
+    /// What its messages look like.
+    pub(crate) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Octets that wait to be written.
+    pub(crate) fn backlog(&self) -> usize {
+        self.out.len() - self.written + self.tls.as_ref().map_or(0, |tls| tls.plain_out.len())
+    }
+
+    /// Queues one message, followed by the number of a caller if the form asks for one.
+    pub(crate) fn send(&mut self, message: &Message<'_>, number: Option<u8>) {
         let out = self.tls.as_mut().map_or(&mut self.out, |tls| &mut tls.plain_out);
         self.client
-            .send(out, |out| message.encode(self.serializer, out))
+            .send(out, |out| {
+                message.encode(self.serializer, out)?;
+                out.extend(number);
+                Ok::<(), EncodeError>(())
+            })
             .expect("every serializer expresses what this generator sends");
     }
 
@@ -108,7 +158,7 @@ impl Connection {
         }
     }
 
-    /// Reads until nothing is left and hands over what came, with the time at which it was read. `handler` may
+    /// Reads until nothing is left, but not too much, and hands over what came, with the time at which it was read. `handler` may
     /// answer through its [`Replies`]; an error of its own ends the reading.
     pub(crate) fn receive(
         &mut self,
@@ -117,7 +167,8 @@ impl Connection {
         replies: &mut Replies,
         mut handler: impl FnMut(Happening<'_>, u64, &mut Replies) -> Result<(), String>,
     ) -> Result<Stream, String> {
-        loop {
+        replies.serializer = self.serializer;
+        for _ in 0..READS_MAX {
             match self.socket.read(buffer).map_err(|error| error.to_string())? {
                 None => return Ok(Stream::Open),
                 Some(0) => return Ok(Stream::Closed),
@@ -135,6 +186,7 @@ impl Connection {
                 }
             }
         }
+        Ok(Stream::More)
     }
 
     /// Writes as much as the socket takes. What is left is written when the socket is reported writable.
@@ -167,6 +219,15 @@ impl Connection {
         handler: &mut impl FnMut(Happening<'_>, &mut Replies) -> Result<(), String>,
     ) -> Result<Stream, String> {
         let Some(tls) = &mut self.tls else {
+            let mut octets = octets;
+            if let Some(greeting) = &mut self.greeting {
+                if !greeting.receive(&mut octets, &mut self.client)? {
+                    return Ok(Stream::Open);
+                }
+                self.greeting = None;
+                handler(Happening::Established, replies)?;
+                replies.frame(&mut self.client, &mut self.out);
+            }
             return unframe(&mut self.client, octets, &mut self.out, replies, handler);
         };
         let progress = tls
@@ -181,16 +242,22 @@ impl Connection {
 }
 
 impl Replies {
-    /// No replies, in this serializer.
-    pub(crate) fn new(serializer: Serializer) -> Replies {
-        Replies { serializer, octets: Vec::new(), ends: Vec::new() }
+    /// No replies.
+    pub(crate) fn new() -> Replies {
+        Replies { serializer: Serializer::MsgPack, octets: Vec::new(), ends: Vec::new() }
     }
 
     /// Adds a message to be sent on the connection that is being read.
     pub(crate) fn send(&mut self, message: &Message<'_>) {
+        self.send_numbered(message, None);
+    }
+
+    /// Adds a message, followed by the number of a caller if the form of the connection asks for one.
+    pub(crate) fn send_numbered(&mut self, message: &Message<'_>, number: Option<u8>) {
         message
             .encode(self.serializer, &mut self.octets)
             .expect("every serializer expresses what this generator sends");
+        self.octets.extend(number);
         self.ends.push(self.octets.len());
     }
 
@@ -224,6 +291,10 @@ impl Tls {
         }
     }
 }
+
+/// Full buffers that are read in one go. Under overload others would starve beside a connection that is refilled while it is
+/// read, and a router would take them for slow.
+const READS_MAX: usize = 2;
 
 /// What an idle connection may keep of its output buffer.
 const KEPT_BYTES_MAX: usize = 64 * 1024;

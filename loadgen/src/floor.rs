@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &FloorArguments) -> Result<Report, String> {
     report.setting("payload_bytes", arguments.payload);
     let mut tally = Tally::new();
     tally.operations = echo.messages;
-    report.set_total(echo.seconds, &tally);
+    report.set_total(echo.seconds, &mut tally);
     report.figure("echo_server_cpu_us", echo.micros_per_message());
     report.figure("echo_server_cpu_percent", echo.processor_time.as_secs_f64() / echo.seconds * 100.0);
     report.figure("sends_per_second", fan.messages as f64 / fan.seconds);
@@ -262,7 +262,6 @@ mod tests {
             in_flight: 2,
             payload: 100,
             duration: Duration::from_millis(100),
-            json: false,
         };
         for service in [Service::Echo, Service::Fan] {
             let outcome = measure(&arguments, service).unwrap();

@@ -14,6 +14,27 @@ pub(crate) struct Process {
     pid: u32,
 }
 
+/// What a process has used, as seen in two ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ProcessorTime {
+    /// Of all threads, those that ended included, in ticks of 10 ms.
+    all: Duration,
+    /// Of the threads that live, finer.
+    live: Duration,
+}
+
+impl ProcessorTime {
+    /// What was used since an earlier look: the finer figure, unless threads have ended between.
+    pub(crate) fn since(self, earlier: ProcessorTime) -> Duration {
+        let all = self.all.saturating_sub(earlier.all);
+        let live = self.live.saturating_sub(earlier.live);
+        if all.abs_diff(live) <= TICKS_ERROR_MAX { live } else { all }
+    }
+}
+
+/// Two looks, each of two figures in ticks.
+const TICKS_ERROR_MAX: Duration = Duration::from_millis(40);
+
 /// What a process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Memory {
@@ -38,13 +59,14 @@ impl Process {
         Process { pid: std::process::id() }
     }
 
-    /// Processor time in user and kernel mode of all threads so far, those that ended included.
-    pub(crate) fn processor_time(self) -> io::Result<Duration> {
+    /// Processor time in user and kernel mode of all threads so far.
+    pub(crate) fn processor_time(self) -> io::Result<ProcessorTime> {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        parse_stat(&text, sys::ticks_per_second()).ok_or_else(|| unexpected("stat"))
+        let all = parse_stat(&text, sys::ticks_per_second()).ok_or_else(|| unexpected("stat"))?;
+        Ok(ProcessorTime { all, live: self.thread_times()?.into_iter().map(|(_, time)| time).sum() })
     }
 
-    /// Processor time of each live thread.
+    /// Processor time of each live thread: in nanoseconds where the kernel tells, else in ticks.
     pub(crate) fn thread_times(self) -> io::Result<Vec<(u32, Duration)>> {
         let mut times = Vec::new();
         for entry in fs::read_dir(format!("/proc/{}/task", self.pid))? {
@@ -52,6 +74,11 @@ impl Process {
             let Some(thread) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
                 continue;
             };
+            let fine = fs::read_to_string(entry.path().join("schedstat"));
+            if let Some(time) = fine.ok().as_deref().and_then(parse_schedstat) {
+                times.push((thread, time));
+                continue;
+            }
             // The thread may have ended meanwhile.
             let Ok(text) = fs::read_to_string(entry.path().join("stat")) else { continue };
             let time = parse_stat(&text, sys::ticks_per_second()).ok_or_else(|| unexpected("task/stat"))?;
@@ -94,6 +121,11 @@ fn parse_stat(text: &str, ticks_per_second: u64) -> Option<Duration> {
     Some(Duration::from_nanos(u64::try_from(nanos).ok()?))
 }
 
+/// The first field: nanoseconds on a processor.
+fn parse_schedstat(text: &str) -> Option<Duration> {
+    text.split_ascii_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
 /// The number in a line such as `VmRSS:     1234 kB`.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -119,6 +151,16 @@ mod tests {
     }
 
     #[test]
+    fn the_finer_figure_counts_unless_threads_have_ended() {
+        let time =
+            |all, live| ProcessorTime { all: Duration::from_millis(all), live: Duration::from_micros(live) };
+        assert_eq!(time(120, 117_300).since(time(100, 101_000)), Duration::from_micros(16_300));
+        assert_eq!(time(5_000, 20_000).since(time(100, 101_000)), Duration::from_millis(4_900));
+        assert_eq!(parse_schedstat("123456 7 8\n"), Some(Duration::from_nanos(123_456)));
+        assert_eq!(parse_schedstat(""), None);
+    }
+
+    #[test]
     fn fields_with_units() {
         let text = "Name:\tx\nVmRSS:\t    1234 kB\nRssAnon:\t 12 kB\n";
         assert_eq!(field(text, "VmRSS:"), Some(1234));
@@ -130,7 +172,10 @@ mod tests {
     fn this_process_can_be_read() {
         let own = Process::own();
         let before = own.processor_time().unwrap();
-        assert!(own.processor_time().unwrap() >= before);
+        let mut number = 1_u64;
+        while own.processor_time().unwrap().since(before).is_zero() {
+            number = std::hint::black_box(number.wrapping_mul(3));
+        }
         assert!(own.memory().unwrap().rss_kib > 100);
         assert!(own.descriptors().unwrap() >= 3);
         assert!(!own.thread_times().unwrap().is_empty());

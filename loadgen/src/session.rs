@@ -2,22 +2,23 @@
 
 use wampline_wire::{Dict, Message, Payload, RequestId, Value};
 
+use crate::auth::Identity;
 use crate::clock::Clock;
-use crate::connection::{Connection, Happening, Replies, Stream};
+use crate::connection::{Connection, Form, Happening, Replies, Stream};
 use crate::scenarios::Workload;
 
 /// A session, from the first octet of its connection to the last.
 pub(crate) struct Session {
     pub(crate) connection: Connection,
     pub(crate) life: Life,
+    /// Its socket has not been emptied and is to be read again.
+    pub(crate) is_unread: bool,
 }
 
 /// Where a session stands.
 #[derive(Debug)]
 pub(crate) struct Life {
     pub(crate) stage: Stage,
-    /// When the connection was begun ([`Clock`]).
-    pub(crate) opened_at: u64,
     /// When joining or leaving must be over ([`Clock`]).
     pub(crate) deadline: u64,
     /// The last request id that was used; ids count from 1 in session scope.
@@ -43,19 +44,21 @@ pub(crate) enum Stage {
 pub(crate) enum News<'a> {
     /// WELCOME has come.
     Joined,
-    /// Any other message but GOODBYE and ABORT, and its octets.
+    /// Any other message but GOODBYE and ABORT, and its octets; from a bare forwarder with the number of the caller, if
+    /// it comes with one, at the end.
     Message(Message<'a>, &'a [u8]),
 }
 
 impl Session {
     /// A session whose connection has just been begun, and which must have joined by `deadline`.
-    pub(crate) fn new(connection: Connection, opened_at: u64, deadline: u64) -> Session {
-        Session { connection, life: Life { stage: Stage::Opening, opened_at, deadline, last_request: 0 } }
+    pub(crate) fn new(connection: Connection, deadline: u64) -> Session {
+        let life = Life { stage: Stage::Opening, deadline, last_request: 0 };
+        Session { connection, life, is_unread: false }
     }
 
     /// Says GOODBYE. The router's answer, which must come by `deadline`, ends the session and closes the transport.
     pub(crate) fn leave(&mut self, deadline: u64) {
-        self.connection.send(&goodbye());
+        self.connection.send(&goodbye(), None);
         self.life.stage = Stage::Leaving;
         self.life.deadline = deadline;
     }
@@ -65,18 +68,24 @@ impl Session {
         &mut self,
         at: usize,
         workload: &mut W,
-        realm: &str,
+        identity: &Identity,
         clock: Clock,
         buffer: &mut [u8],
         replies: &mut Replies,
     ) -> Result<Stream, String> {
         let life = &mut self.life;
         let serializer = self.connection.serializer();
+        let form = self.connection.form();
         let stream =
             self.connection.receive(clock, buffer, replies, |happening, now, replies| match happening {
-                Happening::Established => {
-                    replies.send(&hello(realm));
+                Happening::Established if form == Form::Wamp => {
+                    identity.hello(|hello| replies.send(hello));
                     life.stage = Stage::Joining;
+                    Ok(())
+                }
+                Happening::Established => {
+                    life.stage = Stage::Joined;
+                    workload.news(at, News::Joined, life, now, replies);
                     Ok(())
                 }
                 Happening::Message(octets)
@@ -85,16 +94,19 @@ impl Session {
                     Ok(())
                 }
                 Happening::Message(octets) => {
-                    let message = Message::parse(serializer, octets)
+                    let end = octets.len().saturating_sub(usize::from(form == Form::FloorNumbered));
+                    let message = Message::parse(serializer, &octets[..end])
                         .map_err(|error| format!("the router sent what is no WAMP message: {error}"))?;
-                    if let Some(news) = life.advance(message, octets)? {
+                    if let (Stage::Joining, Message::Challenge { method, extra }) = (life.stage, &message) {
+                        replies.send(&identity.answer(method, extra)?);
+                    } else if let Some(news) = life.advance(message, octets)? {
                         workload.news(at, news, life, now, replies);
                     }
                     Ok(())
                 }
             })?;
         match (stream, life.stage) {
-            (Stream::Open, Stage::Left) => self.connection.close(),
+            (Stream::Open | Stream::More, Stage::Left) => self.connection.close(),
             (Stream::Closed, Stage::Opening) => {
                 return Err("the router closed during the handshake".to_owned());
             }
@@ -105,7 +117,7 @@ impl Session {
             (Stream::Closed, Stage::Leaving) => {
                 return Err("the router closed instead of answering GOODBYE".to_owned());
             }
-            (Stream::Closed, Stage::Left) | (Stream::Open, _) => {}
+            (Stream::Closed, Stage::Left) | (Stream::Open | Stream::More, _) => {}
         }
         Ok(stream)
     }
@@ -116,6 +128,11 @@ impl Life {
     pub(crate) fn next_request(&mut self) -> RequestId {
         self.last_request += 1;
         RequestId::new(self.last_request).expect("a run has fewer than 2^53 requests")
+    }
+
+    /// Whether a request had this id.
+    pub(crate) fn has_used(&self, request: RequestId) -> bool {
+        request.get() <= self.last_request
     }
 
     /// Whether WELCOME has come.
@@ -168,12 +185,4 @@ fn explained(reason: &str, details: Dict<'_>) -> String {
         Some(text) if !text.is_empty() => format!("{reason} ({text})"),
         _ => reason.to_owned(),
     }
-}
-
-fn hello(realm: &str) -> Message<'_> {
-    const ROLE: Value<'static> = Value::Dict(Dict::EMPTY);
-    const ROLES: &[(&str, Value<'static>)] =
-        &[("caller", ROLE), ("callee", ROLE), ("publisher", ROLE), ("subscriber", ROLE)];
-    const DETAILS: &[(&str, Value<'static>)] = &[("roles", Value::Dict(Dict::pairs(ROLES)))];
-    Message::Hello { realm: realm.into(), details: Dict::pairs(DETAILS) }
 }

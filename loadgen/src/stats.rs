@@ -1,17 +1,29 @@
 //! What is counted: operations, latencies, faults.
 
+use std::fmt;
+
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::control::Control;
+
 /// The counts of one worker, or of all.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tally {
-    /// Operations that ended in the measured window.
+    /// Operations that were measured.
     pub(crate) operations: u64,
     /// Publications begun in the measured window (pubsub only).
     pub(crate) publications: u64,
-    /// Nanoseconds per operation.
+    /// How late the operations of an open loop were begun, in nanoseconds.
+    late: Histogram<u64>,
+    /// Operations that an open loop should have begun in the window and never did.
+    pub(crate) unsent: u64,
+    /// Nanoseconds per operation, but for those in `recent`.
     latency: Histogram<u64>,
+    /// Those that have not been told to the main thread yet.
+    recent: Histogram<u64>,
+    last_end: u64,
+    faults_told: u64,
     pub(crate) faults: Faults,
 }
 
@@ -47,39 +59,110 @@ pub(crate) struct Latency {
 impl Tally {
     /// Nothing counted.
     pub(crate) fn new() -> Tally {
-        let latency = Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, 3).expect("the bounds are in order");
-        Tally { operations: 0, publications: 0, latency, faults: Faults::default() }
+        Tally {
+            operations: 0,
+            publications: 0,
+            late: new_histogram(),
+            unsent: 0,
+            latency: new_histogram(),
+            recent: new_histogram(),
+            last_end: 0,
+            faults_told: 0,
+            faults: Faults::default(),
+        }
     }
 
-    /// Counts one operation that took this many nanoseconds.
-    pub(crate) fn record(&mut self, nanos: u64) {
+    /// Counts one operation that was due at `due` and has ended at `now` (nanoseconds).
+    pub(crate) fn record(&mut self, due: u64, now: u64) {
         self.operations += 1;
-        self.latency.saturating_record(nanos);
+        self.last_end = now;
+        self.recent.saturating_record(now.saturating_sub(due));
+    }
+
+    /// Notes how late an operation of an open loop is begun.
+    pub(crate) fn begin(&mut self, due: u64, now: u64) {
+        self.late.saturating_record(now.saturating_sub(due));
+    }
+
+    /// How late operations were begun; `None` in a closed loop.
+    pub(crate) fn lateness(&self) -> Option<Latency> {
+        Latency::of(&self.late)
+    }
+
+    /// Tells the main thread what was counted since the last time.
+    pub(crate) fn tell(&mut self, control: &Control) {
+        if !self.recent.is_empty() {
+            control.add_recent(&self.recent, self.last_end);
+            self.settle();
+        }
+        let faults = self.faults.total();
+        control.faults.fetch_add(faults - self.faults_told, std::sync::atomic::Ordering::Relaxed);
+        self.faults_told = faults;
+    }
+
+    /// All latencies.
+    pub(crate) fn histogram(&mut self) -> &Histogram<u64> {
+        self.settle();
+        &self.latency
+    }
+
+    fn settle(&mut self) {
+        self.latency.add(&self.recent).expect("all histograms have the same bounds");
+        self.recent.reset();
     }
 
     /// Adds the counts of another worker.
     pub(crate) fn add(&mut self, other: &Tally) {
         self.operations += other.operations;
         self.publications += other.publications;
-        self.latency.add(&other.latency).expect("both histograms have the same bounds");
+        self.late.add(&other.late).expect("all histograms have the same bounds");
+        self.unsent += other.unsent;
+        self.latency.add(&other.latency).expect("all histograms have the same bounds");
+        self.latency.add(&other.recent).expect("all histograms have the same bounds");
         self.faults.add(&other.faults);
     }
 
     /// The distribution of latencies; `None` if nothing was recorded.
-    pub(crate) fn latency(&self) -> Option<Latency> {
-        if self.latency.is_empty() {
+    pub(crate) fn latency(&mut self) -> Option<Latency> {
+        Latency::of(self.histogram())
+    }
+}
+
+impl Latency {
+    /// The distribution in a histogram of nanoseconds; `None` if it is empty.
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Option<Latency> {
+        if histogram.is_empty() {
             return None;
         }
         let micros = |nanos: u64| nanos as f64 / 1e3;
-        let at = |quantile| micros(self.latency.value_at_quantile(quantile));
+        let at = |quantile| micros(histogram.value_at_quantile(quantile));
         Some(Latency {
-            min: micros(self.latency.min()),
+            min: micros(histogram.min()),
             p50: at(0.5),
             p90: at(0.9),
             p99: at(0.99),
             p999: at(0.999),
-            max: micros(self.latency.max()),
+            max: micros(histogram.max()),
         })
+    }
+}
+
+/// An empty histogram of nanoseconds; all have the same bounds.
+pub(crate) fn new_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, 3).expect("the bounds are in order")
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Faults { lost, duplicated, reordered, wrong, errors, first_error } = self;
+        if self.total() == 0 {
+            return f.write_str("none");
+        }
+        write!(
+            f,
+            "lost {lost}, duplicated {duplicated}, reordered {reordered}, wrong {wrong}, errors {errors}"
+        )?;
+        first_error.as_ref().map_or(Ok(()), |first| write!(f, " (first: {first})"))
     }
 }
 
@@ -122,7 +205,7 @@ mod tests {
         assert_eq!(all.latency(), None);
         let mut one = Tally::new();
         for micros in 1..=1000 {
-            one.record(micros * 1000);
+            one.record(7, 7 + micros * 1000);
         }
         one.faults.error(|| "first".to_owned());
         one.faults.error(|| "second".to_owned());
@@ -141,8 +224,8 @@ mod tests {
     #[test]
     fn a_latency_beyond_the_bounds_is_kept() {
         let mut tally = Tally::new();
-        tally.record(u64::MAX);
-        tally.record(0);
+        tally.record(0, u64::MAX);
+        tally.record(5, 3);
         assert_eq!(tally.operations, 2);
         assert!(tally.latency().unwrap().max >= 6e8);
     }

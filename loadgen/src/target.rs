@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use wampline_transports::client::Transport;
 
-use crate::cli::Common;
+use crate::options::Common;
 use crate::tls;
 
 /// A router's address with everything that is needed to open a connection to it.
@@ -20,6 +20,8 @@ pub(crate) struct Target {
     pub(crate) transport: Transport,
     /// Present for wss and rss.
     pub(crate) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// It is no router but a bare forwarder ([`crate::forwarder`]).
+    pub(crate) is_floor: bool,
 }
 
 /// Where a socket connects to.
@@ -40,7 +42,7 @@ impl Target {
         let tls = if url.secure {
             let name = ServerName::try_from(url.host_name().to_owned())
                 .map_err(|_| format!("--url {}: not a host name that a certificate can have", common.url))?;
-            Some((tls::config(common.insecure, common.ca_file.as_deref())?, name))
+            Some((tls::config(common.insecure, common.ca.as_deref())?, name))
         } else {
             None
         };
@@ -48,7 +50,33 @@ impl Target {
             Place::Tcp { host, port } => Address::Tcp(resolve(&host, port)?),
             Place::Unix(path) => Address::Unix(path),
         };
-        Ok(Target { url: common.url.clone(), address, transport, tls })
+        Ok(Target { url: common.url.clone(), address, transport, tls, is_floor: url.is_floor })
+    }
+}
+
+/// Whether a URL, if it is one, is that of a bare forwarder.
+pub(crate) fn is_floor(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.is_floor)
+}
+
+/// What is wrong with the options that say where the router is and what is trusted, if anything is.
+pub(crate) fn check(common: &Common) -> Result<(), String> {
+    let url = Url::parse(&common.url).map_err(|problem| format!("--url {}: {problem}", common.url))?;
+    if url.secure {
+        tls::config(common.insecure, common.ca.as_deref())?;
+    }
+    Ok(())
+}
+
+/// The URL with another host and port.
+pub(crate) fn with_address(url: &str, address: &str) -> Result<String, String> {
+    let (scheme, rest) =
+        url.split_once("://").ok_or_else(|| format!("{url} has no host that {address} could replace"))?;
+    let path = rest.find('/').map_or("", |slash| &rest[slash..]);
+    let changed = format!("{scheme}://{address}{path}");
+    match Url::parse(&changed).map_err(|problem| format!("--address {address}: {problem}"))?.place {
+        Place::Tcp { .. } => Ok(changed),
+        Place::Unix(_) => Err(format!("{url} has no host that {address} could replace")),
     }
 }
 
@@ -64,6 +92,7 @@ struct Url {
     secure: bool,
     /// The request path of a WebSocket; `None` for RawSocket.
     websocket: Option<String>,
+    is_floor: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -84,11 +113,14 @@ impl Url {
         if let Some(path) = text.strip_prefix("ws+unix:") {
             return Url::unix(path, Some(DEFAULT_PATH.to_owned()));
         }
+        if let Some(path) = text.strip_prefix("floor+unix:") {
+            return Ok(Url { is_floor: true, ..Url::unix(path, None)? });
+        }
         let (scheme, rest) = text.split_once("://").ok_or(EXPECTED)?;
         let (websocket, secure, default_port) = match scheme {
             "ws" => (true, false, Some(80)),
             "wss" => (true, true, Some(443)),
-            "rs" => (false, false, None),
+            "rs" | "floor" => (false, false, None),
             "rss" => (false, true, None),
             _ => return Err(EXPECTED.to_owned()),
         };
@@ -97,11 +129,11 @@ impl Url {
             None => (rest, None),
         };
         if !websocket && path.is_some_and(|path| path != "/") {
-            return Err("a RawSocket URL has no path".to_owned());
+            return Err("this URL has no path".to_owned());
         }
         let (host, port) = split_authority(authority, default_port)?;
         let websocket = websocket.then(|| path.unwrap_or(DEFAULT_PATH).to_owned());
-        Ok(Url { place: Place::Tcp { host, port }, secure, websocket })
+        Ok(Url { place: Place::Tcp { host, port }, secure, websocket, is_floor: scheme == "floor" })
     }
 
     fn unix(path: &str, websocket: Option<String>) -> Result<Url, String> {
@@ -109,7 +141,7 @@ impl Url {
         if path.is_empty() {
             return Err("a path is expected after unix:".to_owned());
         }
-        Ok(Url { place: Place::Unix(PathBuf::from(path)), secure: false, websocket })
+        Ok(Url { place: Place::Unix(PathBuf::from(path)), secure: false, websocket, is_floor: false })
     }
 
     fn host_name(&self) -> &str {
@@ -128,7 +160,8 @@ impl Url {
     }
 }
 
-const EXPECTED: &str = "expected ws://, wss://, rs://, rss://HOST:PORT, unix:PATH or ws+unix:PATH";
+const EXPECTED: &str =
+    "expected ws://, wss://, rs://, rss:// or floor://HOST:PORT, unix:PATH, ws+unix:PATH or floor+unix:PATH";
 
 fn split_authority(authority: &str, default_port: Option<u16>) -> Result<(String, u16), String> {
     let (host, port) = match authority.strip_prefix('[') {
@@ -169,29 +202,28 @@ mod tests {
 
     #[test]
     fn every_scheme() {
-        let parse = |text| Url::parse(text).unwrap();
-        let ws = |path: &str| Some(path.to_owned());
-        assert_eq!(
-            parse("rs://127.0.0.1:8080"),
-            Url { place: tcp("127.0.0.1", 8080), secure: false, websocket: None }
-        );
-        assert_eq!(
-            parse("rss://[::1]:8443/"),
-            Url { place: tcp("::1", 8443), secure: true, websocket: None }
-        );
-        assert_eq!(parse("ws://host"), Url { place: tcp("host", 80), secure: false, websocket: ws("/ws") });
-        assert_eq!(
-            parse("wss://host/a/b?c=d"),
-            Url { place: tcp("host", 443), secure: true, websocket: ws("/a/b?c=d") }
-        );
-        assert_eq!(
-            parse("unix:/tmp/x"),
-            Url { place: Place::Unix("/tmp/x".into()), secure: false, websocket: None }
-        );
-        assert_eq!(
-            parse("ws+unix:///tmp/x"),
-            Url { place: Place::Unix("/tmp/x".into()), secure: false, websocket: ws("/ws") }
-        );
+        let check = |text, place, secure, websocket: Option<&str>, is_floor| {
+            let websocket = websocket.map(str::to_owned);
+            assert_eq!(Url::parse(text), Ok(Url { place, secure, websocket, is_floor }), "{text}");
+        };
+        check("rs://127.0.0.1:8080", tcp("127.0.0.1", 8080), false, None, false);
+        check("rss://[::1]:8443/", tcp("::1", 8443), true, None, false);
+        check("ws://host", tcp("host", 80), false, Some("/ws"), false);
+        check("wss://host/a/b?c=d", tcp("host", 443), true, Some("/a/b?c=d"), false);
+        check("unix:/tmp/x", Place::Unix("/tmp/x".into()), false, None, false);
+        check("unix:///tmp/x", Place::Unix("/tmp/x".into()), false, None, false);
+        check("ws+unix:///tmp/x", Place::Unix("/tmp/x".into()), false, Some("/ws"), false);
+        check("floor://127.0.0.1:9", tcp("127.0.0.1", 9), false, None, true);
+        check("floor+unix:/tmp/x", Place::Unix("/tmp/x".into()), false, None, true);
+    }
+
+    #[test]
+    fn addresses_are_replaced() {
+        assert_eq!(with_address("ws://h:1/ws", "[::1]:2"), Ok("ws://[::1]:2/ws".to_owned()));
+        assert_eq!(with_address("rs://h:1", "i:2"), Ok("rs://i:2".to_owned()));
+        assert!(with_address("unix:/x", "i:2").is_err());
+        assert!(with_address("unix:///x", "i:2").is_err());
+        assert!(with_address("rs://h:1", "nonsense").is_err());
     }
 
     #[test]
@@ -201,7 +233,7 @@ mod tests {
         assert!(problem("127.0.0.1:8080").contains("expected ws://"));
         assert_eq!(problem("rs://127.0.0.1"), "the port is missing");
         assert_eq!(problem("rs://:80"), "the host is missing");
-        assert_eq!(problem("rs://h:80/ws"), "a RawSocket URL has no path");
+        assert_eq!(problem("rs://h:80/ws"), "this URL has no path");
         assert_eq!(problem("ws://[::1"), "a closing ] is missing");
         assert!(problem("ws://h:99999").contains("is not a port"));
         assert!(problem("unix:").contains("a path is expected"));

@@ -10,26 +10,26 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// The configuration of every TLS connection of a run.
-pub(crate) fn config(insecure: bool, ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn config(insecure: bool, ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS: {error}"))?;
-    let config = match (insecure, ca_file) {
+    let config = match (insecure, ca) {
         (true, _) => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
             .with_no_client_auth(),
         (false, Some(file)) => builder.with_root_certificates(roots(file)?).with_no_client_auth(),
         (false, None) => {
-            return Err("TLS needs --ca-file FILE with the certificates to trust, or --insecure".to_owned());
+            return Err("TLS needs --ca FILE with the certificates to trust, or --insecure".to_owned());
         }
     };
     Ok(Arc::new(config))
 }
 
 fn roots(file: &Path) -> Result<RootCertStore, String> {
-    let problem = |error: &dyn std::fmt::Display| format!("--ca-file {}: {error}", file.display());
+    let problem = |error: &dyn std::fmt::Display| format!("--ca {}: {error}", file.display());
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(file).map_err(|error| problem(&error))? {
         let certificate = certificate.map_err(|error| problem(&error))?;
@@ -88,6 +88,6 @@ mod tests {
         assert!(config(false, None).unwrap_err().contains("--insecure"));
         assert!(config(true, None).is_ok());
         let problem = config(false, Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
-        assert!(problem.starts_with("--ca-file /nonexistent/ca.pem: "), "{problem}");
+        assert!(problem.starts_with("--ca /nonexistent/ca.pem: "), "{problem}");
     }
 }

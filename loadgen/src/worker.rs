@@ -4,26 +4,34 @@
 //! once, wait, read what came. The loop owns the sessions ([`Links`]); what they say is the [`Workload`]'s.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::event::Event;
-use mio::{Events, Poll, Registry, Token, Waker};
-use wampline_wire::{Message, Serializer};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
+use crate::auth::Identity;
 use crate::clock::nanos;
-use crate::connection::{Connection, Replies, Stream};
+use crate::connection::{Connection, Form, Opening, Replies, Stream};
 use crate::control::Control;
 use crate::scenarios::Workload;
 use crate::session::{Session, Stage};
+use crate::sys::{self, Timer};
 use crate::target::Target;
 
 /// What every worker of a run is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) target: Target,
-    pub(crate) realm: String,
-    pub(crate) serializer: Serializer,
+    pub(crate) identity: Identity,
+    /// The number of this worker.
+    pub(crate) worker: usize,
+    /// The core that it is bound to.
+    pub(crate) core: Option<usize>,
+    /// It never sleeps.
+    pub(crate) is_busy: bool,
     /// How long a join or a farewell may take.
     pub(crate) timeout: Duration,
     /// Sessions of this worker on their way in at the same time.
@@ -35,11 +43,17 @@ pub(crate) struct Plan {
 /// A thread's loop, ready to run.
 pub(crate) struct Worker<W> {
     poll: Poll,
+    /// Wakes the loop when the workload is due.
+    timer: Timer,
+    /// For when the timer was last set.
+    timer_at: u64,
     control: Arc<Control>,
     links: Links,
     workload: W,
     buffer: Box<[u8]>,
     replies: Replies,
+    /// Slots whose sockets have not been emptied.
+    unread: Vec<usize>,
     expired_at: u64,
 }
 
@@ -70,14 +84,36 @@ impl<W: Workload> Worker<W> {
             opened: 0,
             plan,
         };
-        let replies = Replies::new(links.plan.serializer);
+        let timer = Timer::new()?;
+        poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
+        let replies = Replies::new();
         let buffer = vec![0; READ_BYTES].into_boxed_slice();
-        Ok((Worker { poll, control, links, workload, buffer, replies, expired_at: 0 }, waker))
+        let worker = Worker {
+            poll,
+            timer,
+            timer_at: 0,
+            control,
+            links,
+            workload,
+            buffer,
+            replies,
+            unread: Vec::new(),
+            expired_at: 0,
+        };
+        Ok((worker, waker))
     }
 
     /// Runs until the workload is finished or the run is stopped, and gives the workload back.
     pub(crate) fn run(mut self) -> W {
+        if let Some(core) = self.links.plan.core
+            && let Err(error) = sys::pin_thread(core)
+        {
+            self.control.fail(format!("cannot bind a thread to core {core}: {error}"));
+        }
+        let is_busy = self.links.plan.is_busy;
         let mut events = Events::with_capacity(1024);
+        let mut worked = 0;
+        let mut woken_at = None;
         while !self.control.is_stopped() {
             self.open_sessions();
             self.workload.turn(&mut self.links, self.control.clock.now());
@@ -85,8 +121,26 @@ impl<W: Workload> Worker<W> {
             if self.workload.is_finished(&self.links) {
                 break;
             }
-            match self.poll.poll(&mut events, Some(TURN_MAX)) {
-                Ok(()) => events.iter().for_each(|event| self.handle(event)),
+            let timeout =
+                if is_busy || !self.unread.is_empty() { Duration::ZERO } else { self.time_to_sleep() };
+            if let Some(woken_at) = woken_at.take() {
+                worked += self.control.clock.now() - woken_at;
+                self.control.set_worked(self.links.plan.worker, worked);
+            }
+            match self.poll.poll(&mut events, Some(timeout)) {
+                Ok(()) => {
+                    let unread = std::mem::take(&mut self.unread);
+                    if is_busy && !(events.is_empty() && unread.is_empty()) {
+                        woken_at = Some(self.control.clock.now());
+                    }
+                    events.iter().for_each(|event| self.handle(event));
+                    for at in unread {
+                        if let Some(session) = self.links.session(at) {
+                            session.is_unread = false;
+                            self.receive(at);
+                        }
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => self.control.fail(format!("cannot wait for events: {error}")),
             }
@@ -95,10 +149,29 @@ impl<W: Workload> Worker<W> {
         self.workload
     }
 
+    /// How long to wait at most; the timer wakes the loop when the workload is due before that.
+    fn time_to_sleep(&mut self) -> Duration {
+        let Some(due) = self.workload.next_due() else { return TURN_MAX };
+        let left = due.saturating_sub(self.control.clock.now());
+        if left == 0 {
+            // A join that is due may have to wait for others.
+            let is_full = self.links.opening >= self.links.plan.concurrency;
+            return if is_full { TURN_MAX } else { Duration::ZERO };
+        }
+        if left < nanos(TURN_MAX) && self.timer_at != due {
+            match self.timer.set(Duration::from_nanos(left)) {
+                Ok(()) => self.timer_at = due,
+                Err(error) => self.control.fail(format!("cannot set a timer: {error}")),
+            }
+        }
+        TURN_MAX
+    }
+
     fn open_sessions(&mut self) {
-        while self.links.opening < self.links.plan.concurrency && self.workload.wants_session() {
+        while self.links.opening < self.links.plan.concurrency {
+            let Some(opening) = self.workload.wants_session() else { return };
             let now = self.control.clock.now();
-            match self.links.open(now) {
+            match self.links.open(opening, now) {
                 Ok(at) => self.workload.opened(at),
                 Err(error) => {
                     self.control.fail(self.links.unreachable(&error));
@@ -110,7 +183,7 @@ impl<W: Workload> Worker<W> {
 
     fn handle(&mut self, event: &Event) {
         let at = event.token().0;
-        if event.token() == WAKER || self.links.session(at).is_none() {
+        if [WAKER, TIMER].contains(&event.token()) || self.links.session(at).is_none() {
             return;
         }
         if event.is_writable() {
@@ -125,11 +198,16 @@ impl<W: Workload> Worker<W> {
         let Worker { links, workload, control, buffer, replies, .. } = self;
         let Some(session) = links.slots.get_mut(at).and_then(Option::as_mut) else { return };
         let before = session.life.stage;
-        let outcome = session.receive(at, workload, &links.plan.realm, control.clock, buffer, replies);
+        let outcome = session.receive(at, workload, &links.plan.identity, control.clock, buffer, replies);
         links.opening -= usize::from(before < Stage::Joined && session.life.stage >= Stage::Joined);
         links.dirty.push(at);
         match outcome {
             Ok(Stream::Open) => {}
+            Ok(Stream::More) => {
+                if !std::mem::replace(&mut session.is_unread, true) {
+                    self.unread.push(at);
+                }
+            }
             Ok(Stream::Closed) => self.end(at, Ok(())),
             Err(reason) => self.end(at, Err(reason)),
         }
@@ -185,25 +263,20 @@ impl Links {
         self.slots.get_mut(at).and_then(Option::as_mut)
     }
 
-    /// Queues a message; nothing if the session has ended.
-    pub(crate) fn send(&mut self, at: usize, message: &Message<'_>) {
-        let Some(session) = self.slots.get_mut(at).and_then(Option::as_mut) else { return };
-        session.connection.send(message);
+    /// Notes that the session in this slot may have something to write.
+    pub(crate) fn touch(&mut self, at: usize) {
         if self.dirty.last() != Some(&at) {
             self.dirty.push(at);
         }
     }
 
-    /// The serializer of all sessions.
-    pub(crate) fn serializer(&self) -> Serializer {
-        self.plan.serializer
-    }
-
-    /// Has the session in this slot say GOODBYE.
+    /// Has the session in this slot say GOODBYE; closes the connection to a bare forwarder.
     pub(crate) fn leave(&mut self, at: usize, now: u64) {
         let deadline = now + nanos(self.plan.timeout);
         let Some(session) = self.slots.get_mut(at).and_then(Option::as_mut) else { return };
-        if session.life.stage == Stage::Joined {
+        if session.connection.form() != Form::Wamp {
+            self.remove(at);
+        } else if session.life.stage == Stage::Joined {
             session.leave(deadline);
             self.dirty.push(at);
         }
@@ -232,12 +305,12 @@ impl Links {
         self.free.len() == self.slots.len()
     }
 
-    fn open(&mut self, now: u64) -> io::Result<usize> {
+    fn open(&mut self, opening: Opening, now: u64) -> io::Result<usize> {
         let at = self.free.last().copied().unwrap_or(self.slots.len());
         let seed = self.plan.seed.wrapping_add(self.opened);
         let plan = &self.plan;
-        let connection = Connection::open(&plan.target, plan.serializer, seed, &self.registry, Token(at))?;
-        let session = Session::new(connection, now, now + nanos(plan.timeout));
+        let connection = Connection::open(&plan.target, opening, seed, &self.registry, Token(at))?;
+        let session = Session::new(connection, now + nanos(plan.timeout));
         self.opened += 1;
         self.opening += 1;
         self.dirty.push(at);
@@ -254,6 +327,7 @@ impl Links {
 }
 
 const WAKER: Token = Token(usize::MAX);
+const TIMER: Token = Token(usize::MAX - 1);
 
 /// One read takes this much; a fan-out fills it, and it fits the second-level cache.
 const READ_BYTES: usize = 256 * 1024;

@@ -6,11 +6,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::RangedU64ValueParser;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::config::{Address, Overrides, SHARDS_MAX};
+use wampline_driver::DriverChoice;
+
+use crate::config::{Address, Named, Overrides, SHARDS_MAX};
 use crate::logging::{LogFilter, LogFormat};
 
 /// What the process is asked to do.
@@ -104,6 +106,9 @@ struct Flags {
     /// Address to listen on instead of the configured one (may be repeated)
     #[arg(short, long, value_name = "ADDRESS", help = LISTEN_HELP, long_help = LISTEN_LONG_HELP)]
     listen: Vec<Address>,
+    /// What moves octets for the shards [default: auto]
+    #[arg(long, value_name = "DRIVER", value_parser = driver_parser(), help = DRIVER_HELP, long_help = DRIVER_LONG_HELP)]
+    driver: Option<DriverChoice>,
     /// Number of shards, the threads that carry sessions [default: one per core]
     #[arg(short, long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=SHARDS_MAX))]
     shards: Option<usize>,
@@ -121,6 +126,7 @@ impl Flags {
         Flags {
             config: later.config.or(self.config),
             listen: if later.listen.is_empty() { self.listen } else { later.listen },
+            driver: later.driver.or(self.driver),
             shards: later.shards.or(self.shards),
             log_format: later.log_format.or(self.log_format),
             log_level: later.log_level.or(self.log_level),
@@ -131,6 +137,7 @@ impl Flags {
         ServeArguments {
             config: self.config,
             overrides: Overrides {
+                driver: self.driver,
                 shards: self.shards,
                 listen: self.listen,
                 log_filter: self.log_level,
@@ -143,6 +150,7 @@ impl Flags {
     fn only_config(&self, subcommand: &str) -> Result<(), clap::Error> {
         let given = [
             ("--listen", !self.listen.is_empty()),
+            ("--driver", self.driver.is_some()),
             ("--shards", self.shards.is_some()),
             ("--log-format", self.log_format.is_some()),
             ("--log-level", self.log_level.is_some()),
@@ -152,6 +160,14 @@ impl Flags {
             None => Ok(()),
         }
     }
+}
+
+/// Takes the names that the configuration file takes.
+fn driver_parser() -> impl TypedValueParser<Value = DriverChoice> {
+    PossibleValuesParser::new(DriverChoice::CHOICES.iter().map(|(name, _)| *name)).map(|text| {
+        let choice = DriverChoice::CHOICES.iter().find(|(name, _)| *name == text);
+        choice.expect("invariant: only these names are possible").1
+    })
 }
 
 fn not_for(flag: &str, subcommand: &str) -> clap::Error {
@@ -170,11 +186,20 @@ Address to listen on instead of the configured one: HOST:PORT, [::1]:PORT or uni
 May be repeated: the n-th address replaces that of the n-th configured listener, further ones get the settings of the
 last, and listeners left over are not opened.";
 
+const DRIVER_HELP: &str = "What moves octets for the shards [default: auto]";
+
+const DRIVER_LONG_HELP: &str = "\
+What moves octets for the shards [default: auto]
+
+auto takes io_uring where the kernel offers all that is needed and allows it, epoll elsewhere, and logs which and why; uring
+ends with exit code 2 where it is refused; epoll never touches io_uring.";
+
 const AFTER_HELP: &str = "\
 Examples:
   wampline                                   serve realm1 on 127.0.0.1:8080
   wampline --listen 0.0.0.0:9000 --shards 2  on every interface, two shards
   wampline --listen unix:/run/wampline.sock  on a Unix socket
+  wampline --driver epoll                    without io_uring
   wampline run --config wampline.toml        with a configuration file
   wampline check --config wampline.toml      what is wrong with it, with line and column
 
@@ -184,7 +209,7 @@ Signals:
 Exit codes:
   0              shut down in order, or nothing to complain about
   1              the configuration is not valid, or the router could not start
-  2              io_uring is not available
+  2              --driver uring was asked for, and io_uring is not available
   64             the command line is not valid
   129, 130, 143  ended at once by a second SIGHUP, SIGINT or SIGTERM";
 
@@ -245,8 +270,10 @@ mod tests {
             let arguments = run(line);
             assert!(arguments.config.is_none() && arguments.overrides.listen.is_empty(), "{line:?}");
             assert!(arguments.overrides.shards.is_none(), "{line:?}");
+            assert!(arguments.overrides.driver.is_none(), "{line:?}");
         }
-        let flags = "--config f.toml --listen [::1]:80 --listen unix:/a --shards 2 --log-format json --log-level debug";
+        let flags = "--config f.toml --listen [::1]:80 --listen unix:/a --driver uring --shards 2 --log-format json \
+                     --log-level debug";
         for line in [flags.to_owned(), format!("run {flags}"), format!("{flags} run")] {
             let arguments = run(&line);
             assert_eq!(arguments.config, Some("f.toml".into()), "{line}");
@@ -254,14 +281,18 @@ mod tests {
             assert_eq!(overrides.listen, ["[::1]:80".parse().unwrap(), "unix:/a".parse().unwrap()], "{line}");
             assert_eq!((overrides.shards, overrides.log_format), (Some(2), Some(LogFormat::Json)), "{line}");
             assert_eq!(overrides.log_filter, Some("debug".parse().unwrap()), "{line}");
+            assert_eq!(overrides.driver, Some(DriverChoice::Uring), "{line}");
         }
     }
 
     #[test]
     fn what_stands_later_wins() {
-        let arguments = run("--listen unix:/a --shards 1 --log-level off run --listen unix:/b --shards 2");
+        let arguments = run(
+            "--listen unix:/a --driver uring --shards 1 --log-level off run --listen unix:/b --driver epoll --shards 2",
+        );
         assert_eq!(arguments.overrides.listen, ["unix:/b".parse().unwrap()]);
         assert_eq!(arguments.overrides.shards, Some(2));
+        assert_eq!(arguments.overrides.driver, Some(DriverChoice::Epoll));
         assert_eq!(arguments.overrides.log_filter, Some("off".parse().unwrap()));
     }
 
@@ -287,6 +318,8 @@ mod tests {
             ("--shards 257", "1..=256"),
             ("--shards two", "invalid"),
             ("--listen 8080", "is not an address"),
+            ("--driver kqueue", "[possible values: auto, uring, epoll]"),
+            ("--driver epoll schema", "'--driver' has no meaning for 'schema'"),
             ("--log-format yaml", "[possible values: text, json]"),
             ("--log-level loud", "is not a log level"),
             ("serve", "unrecognized subcommand"),
@@ -304,6 +337,7 @@ mod tests {
         for (line, part) in [
             ("--help", "wampline check --config wampline.toml"),
             ("--help", "io_uring is not available"),
+            ("--help", "[possible values: auto, uring, epoll]"),
             ("run --help", "endpoint=127.0.0.1:8080"),
             ("testee --help", "echo"),
             ("--version", env!("CARGO_PKG_VERSION")),

@@ -4,7 +4,7 @@
 pub const OK: u8 = 0;
 /// The configuration is not valid, or the router could not start (an address is taken, a limit of the system).
 pub const FAILED: u8 = 1;
-/// io_uring is missing or denied.
+/// io_uring was asked for and is missing or denied.
 pub const NO_URING: u8 = 2;
 /// The command line is not valid.
 pub const USAGE: u8 = 64;

@@ -142,6 +142,7 @@ fn the_schema_accepts_the_example_and_refuses_variations() {
     for (pointer, value) in [
         ("/router/shards", json!(0)),
         ("/router/shards", json!("two")),
+        ("/router/driver", json!("kqueue")),
         ("/router/pin", json!("yes")),
         ("/router/spin", json!(5)),
         ("/router/log/format", json!("xml")),

@@ -23,7 +23,7 @@ pub(crate) struct Newcomer {
 /// One shard's place at which others leave things.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    /// Signalled by the shard's own ring and by whoever finds the shard asleep.
+    /// Signalled by whoever finds the shard asleep, and by its own ring if it has one.
     pub(crate) eventfd: EventFd,
     /// Sockets to take over.
     pub(crate) newcomers: SegQueue<Newcomer>,

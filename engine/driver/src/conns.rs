@@ -8,11 +8,11 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use slab::Slab;
 use wampline_shard::ConnKey;
 
-use crate::ring::Token;
+use crate::token::Token;
 
 /// One socket and what is under way on it.
 #[derive(Debug)]
-pub(crate) struct Conn {
+pub(crate) struct Conn<L> {
     pub(crate) socket: OwnedFd,
     pub(crate) key: ConnKey,
     /// Index of its listener.
@@ -33,6 +33,8 @@ pub(crate) struct Conn {
     pub(crate) read_ended: bool,
     /// Nothing can be sent either.
     pub(crate) broken: bool,
+    /// What the port keeps of it.
+    pub(crate) link: L,
 }
 
 /// Where a connection is in its life.
@@ -47,9 +49,9 @@ pub(crate) enum Stage {
     Ending,
 }
 
-impl Conn {
+impl<L: Default> Conn<L> {
     /// A new connection, open and idle.
-    pub(crate) fn new(socket: OwnedFd, key: ConnKey, listener: u16) -> Conn {
+    pub(crate) fn new(socket: OwnedFd, key: ConnKey, listener: u16) -> Conn<L> {
         Conn {
             socket,
             key,
@@ -63,6 +65,7 @@ impl Conn {
             wants_octets: true,
             read_ended: false,
             broken: false,
+            link: L::default(),
         }
     }
 
@@ -83,9 +86,9 @@ impl Conn {
 }
 
 /// All sockets of a shard.
-#[derive(Debug, Default)]
-pub(crate) struct Conns {
-    slots: Slab<Conn>,
+#[derive(Debug)]
+pub(crate) struct Conns<L> {
+    slots: Slab<Conn<L>>,
     /// By the core's slot: our slot plus one, or 0.
     by_core_slot: Vec<u32>,
     /// Keys whose slot the core has given to a newcomer before we have seen the close, with our slot. Nearly always
@@ -94,9 +97,15 @@ pub(crate) struct Conns {
     generation: u32,
 }
 
-impl Conns {
+impl<L> Default for Conns<L> {
+    fn default() -> Conns<L> {
+        Conns { slots: Slab::new(), by_core_slot: Vec::new(), displaced: Vec::new(), generation: 0 }
+    }
+}
+
+impl<L: Default> Conns<L> {
     /// Adds a connection.
-    pub(crate) fn insert(&mut self, mut conn: Conn) -> Token {
+    pub(crate) fn insert(&mut self, mut conn: Conn<L>) -> Token {
         self.generation = (self.generation + 1) & Token::GENERATION_MASK;
         conn.generation = self.generation;
         let core_slot = conn.key.slot as usize;
@@ -113,7 +122,7 @@ impl Conns {
     }
 
     /// The connection of a completion.
-    pub(crate) fn get(&mut self, token: Token) -> &mut Conn {
+    pub(crate) fn get(&mut self, token: Token) -> &mut Conn<L> {
         let conn = self.slots.get_mut(token.slot as usize);
         let conn = conn.expect("invariant: a slot outlives its completions");
         debug_assert_eq!(conn.generation, token.generation, "a slot is reused only after its completions");
@@ -121,12 +130,12 @@ impl Conns {
     }
 
     /// The connection of a token that may be outdated.
-    pub(crate) fn find(&mut self, token: Token) -> Option<&mut Conn> {
+    pub(crate) fn find(&mut self, token: Token) -> Option<&mut Conn<L>> {
         self.slots.get_mut(token.slot as usize).filter(|conn| conn.generation == token.generation)
     }
 
     /// The connection that the core means.
-    pub(crate) fn by_key(&mut self, key: ConnKey) -> Option<(Token, &mut Conn)> {
+    pub(crate) fn by_key(&mut self, key: ConnKey) -> Option<(Token, &mut Conn<L>)> {
         let current = self.by_core_slot.get(key.slot as usize).and_then(|slot| slot.checked_sub(1));
         let is_current = current.is_some_and(|slot| self.slots[slot as usize].key == key);
         let slot = if is_current {
@@ -150,7 +159,7 @@ impl Conns {
     }
 
     /// Removes a quiet connection.
-    pub(crate) fn remove(&mut self, token: Token) -> Conn {
+    pub(crate) fn remove(&mut self, token: Token) -> Conn<L> {
         debug_assert!(self.get(token).is_quiet());
         self.slots.remove(token.slot as usize)
     }
@@ -174,7 +183,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn conn(slot: u32, guard: u32) -> Conn {
+    fn conn(slot: u32, guard: u32) -> Conn<()> {
         let (socket, _) = std::os::unix::net::UnixStream::pair().unwrap();
         Conn::new(socket.into(), ConnKey { slot, guard }, 0)
     }

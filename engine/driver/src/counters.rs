@@ -14,7 +14,8 @@ pub struct DriverCounters {
     pub accepts_starved: AtomicU64,
     /// Sockets that were gone before the shard could take them over, or that came during a shutdown.
     pub sockets_lost: AtomicU64,
-    /// Times that a receive ended because every receive buffer was taken; it is started again in the same turn.
+    /// Times that a receive ended because every receive buffer was taken; it is started again in the same turn (never with
+    /// epoll, which has one that is free whenever it is to be filled).
     pub receive_buffers_short: AtomicU64,
     /// Batches that a full lane gave back.
     pub lane_refusals: AtomicU64,

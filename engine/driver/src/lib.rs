@@ -1,34 +1,43 @@
-//! What moves the shards: a glommio executor per core with a ring of its own, listeners, wake-ups between shards, the
-//! clock. The only crate of the engine with sockets and threads.
+//! What moves the shards: a thread per core, listeners, wake-ups between shards, the clock. The only crate of the engine
+//! with sockets and threads.
 //!
-//! Map: `task` is the shard task and its turn; `ring` wraps io_uring (with `sys` and `park` the only unsafe code); `lanes` and
-//! `bell` connect the shards; `listen` binds; `probe` and `cores` look at the machine first; `router` starts and ends it
-//! all. `seam` is what the task needs of a core: `wampline_shard::Shard` provides it, and so does the echo of the tests.
+//! There are two drivers over the same shard task: `uring` (a glommio executor per core with a ring of its own) and `epoll`
+//! (a plain thread per core), for machines and containers where io_uring is missing or denied; `choice` decides between
+//! them.
+//!
+//! Map: `task` is the shard task and its turn, `port` what it does input and output with, which each driver provides; `conns`
+//! are its sockets; `lanes` and `bell` connect the shards; `listen` binds; `cores` looks at the machine first; `router`
+//! starts and ends it all. `seam` is what the task needs of a core: `wampline_shard::Shard` provides it, and so does the
+//! echo of the tests.
 //!
 //! Does not: parse anything, know what a session is, or read configuration files.
 
 mod bell;
+mod choice;
 mod common;
 mod conns;
 mod cores;
 mod counters;
+mod epoll;
 mod lanes;
 mod listen;
-mod park;
-mod probe;
-mod ring;
+mod outgoing;
+mod port;
 mod router;
 mod seam;
 mod sys;
 mod task;
 #[cfg(test)]
 mod tests;
+mod token;
+mod uring;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use choice::{Driver, DriverChoice};
 pub use counters::DriverCounters;
 pub use router::{Router, start};
 
@@ -40,9 +49,11 @@ mod sync {
 /// How the shards are run.
 #[derive(Clone, Debug)]
 pub struct DriverConfig {
+    /// Which driver runs them.
+    pub driver: DriverChoice,
     /// How many shards; `None` for one per core that this process may use (affinity and cgroup limits respected).
     pub shards: Option<usize>,
-    /// Whether executors are pinned to cores.
+    /// Whether shards are pinned to cores.
     pub pin: bool,
     /// How long a shard spins before it parks.
     pub spin: Duration,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -50,11 +50,6 @@ impl Listener {
     /// Where it listens, with the port that was picked.
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
-    }
-
-    /// The descriptor.
-    pub(crate) fn fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
     }
 
     /// Who is at the other end of an accepted socket. Fails if the peer has gone already.

@@ -1,7 +1,6 @@
-//! Starting and ending: probe, bind, one thread with an executor per shard, shutdown, join.
+//! Starting and ending: choose the driver, bind, one thread per shard, shutdown, join.
 
 use std::fmt;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,31 +8,28 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use glommio::{LocalExecutorBuilder, Placement};
 use wampline_shard::{Config, Now, Shard, ShardId, Shared, ShutdownMode};
 
+use crate::choice::Chosen;
 use crate::common::Common;
 use crate::counters::DriverCounters;
+use crate::epoll::PollSize;
 use crate::lanes::LaneBounds;
 use crate::listen::Listener;
-use crate::park::{PREEMPT_NEVER, keep_alive};
-use crate::ring::RingSize;
 use crate::seam::Core;
-use crate::task::{Acceptor, Parts, Task};
-use crate::{DriverConfig, Endpoint, StartError, cores, probe, sys};
+use crate::sys::{EventFd, Resource};
+use crate::task::{Acceptor, Parts};
+use crate::uring::RingSize;
+use crate::{Driver, DriverChoice, DriverConfig, Endpoint, StartError, cores, epoll, sys, uring};
 
 /// The most shards: their number is squared in lanes.
 const SHARDS_MAX: usize = 256;
-/// glommio's own rings serve the eventfd and side tasks only; deeper ones cost locked memory.
-const EXECUTOR_RING_DEPTH: usize = 128;
-/// glommio's buffers, the least that it accepts.
-const EXECUTOR_IO_MEMORY: usize = 64 << 10;
-
 /// The core tells this many connections beyond a listener's bound that there is no room; further ones are dropped unheard.
 const REFUSALS_AT_ONCE: usize = 256;
 
 /// A running router. Dropping it without [`Router::join`] ends it at once.
 pub struct Router {
+    driver: Driver,
     endpoints: Vec<Endpoint>,
     handle: Box<dyn Handle>,
     threads: Vec<JoinHandle<()>>,
@@ -46,33 +42,54 @@ trait Handle: Send + Sync {
     fn open_sockets(&self) -> Vec<usize>;
 }
 
-/// Starts the executors and begins to listen; returns when connections are accepted.
+/// Starts the shards and begins to listen; returns when connections are accepted. The driver that runs them is logged
+/// once, with the reason.
 ///
-/// Raises the soft limits of open files and of locked memory to the hard ones.
+/// Raises the soft limit of open files, and for io_uring that of locked memory, to the hard one.
 ///
 /// # Errors
-/// An address that cannot be listened on, io_uring missing or denied, more shards than 256, or as many endpoints as the
-/// configuration has listeners are not given. Nothing runs and nothing listens then.
-pub fn start(config: Config, driver: DriverConfig) -> Result<Router, StartError> {
+/// An address that cannot be listened on, io_uring asked for and missing or denied, more shards than 256, or as many
+/// endpoints as the configuration has listeners are not given. Nothing runs and nothing listens then.
+pub fn start(config: Config, mut driver: DriverConfig) -> Result<Router, StartError> {
     if config.listeners.len() != driver.endpoints.len() {
         let (listeners, endpoints) = (config.listeners.len(), driver.endpoints.len());
         return Err(refuse(format!(
             "{listeners} listeners are configured, but {endpoints} addresses are given"
         )));
     }
+    let (router, reason) = match start_shards(&config, &driver) {
+        // The probe was content, but there is not enough of something for all shards.
+        Err(error) if error.uring && driver.driver == DriverChoice::Auto => {
+            driver.driver = DriverChoice::Epoll;
+            (start_shards(&config, &driver)?.0, error.message)
+        }
+        started => started?,
+    };
+    tracing::info!(driver = router.driver.name(), reason, "driver chosen");
+    Ok(router)
+}
+
+fn start_shards(config: &Config, driver: &DriverConfig) -> Result<(Router, String), StartError> {
     let connections_max = config.listeners.iter();
     let connections_max =
         connections_max.map(|listener| listener.connections_max.map(|most| most + REFUSALS_AT_ONCE));
     let connections_max = connections_max.collect();
-    let plan = Plan::new(&driver, connections_max)?;
-    let shared = Shared::with_epoch(config, plan.shards as u16, sys::epoch());
-    start_cores(driver, plan, move |id, seed, now| Shard::new(id, Arc::clone(&shared), seed, now))
+    let plan = Plan::new(driver, connections_max)?;
+    let reason = plan.chosen.reason.clone();
+    let shared = Shared::with_epoch(config.clone(), plan.shards as u16, sys::epoch());
+    let make = move |id, seed, now| Shard::new(id, Arc::clone(&shared), seed, now);
+    Ok((start_cores(driver, plan, make)?, reason))
 }
 
 impl Router {
     /// Where it listens, in the order of the endpoints, with the ports that were picked.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
+    }
+
+    /// What runs the shards.
+    pub fn driver(&self) -> Driver {
+        self.driver
     }
 
     /// How many shards run.
@@ -127,6 +144,7 @@ impl Drop for Router {
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Router")
+            .field("driver", &self.driver)
             .field("endpoints", &self.endpoints)
             .field("shards", &self.shards())
             .finish_non_exhaustive()
@@ -147,12 +165,20 @@ impl<B: Send + 'static> Handle for Arc<Common<B>> {
 
 /// What is settled before the first thread starts.
 pub(crate) struct Plan {
+    pub(crate) chosen: Chosen,
     pub(crate) shards: usize,
     /// By shard; empty without pinning.
     cpus: Vec<usize>,
     listeners: Vec<(Listener, Option<usize>)>,
     pub(crate) lanes: LaneBounds,
+    pub(crate) sizes: Sizes,
+}
+
+/// How large what a shard has of its own is, by driver.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sizes {
     pub(crate) ring: RingSize,
+    pub(crate) poll: PollSize,
 }
 
 impl Plan {
@@ -165,21 +191,24 @@ impl Plan {
         if shards == 0 || shards > SHARDS_MAX {
             return Err(refuse(format!("{shards} shards are asked for; there can be 1 to {SHARDS_MAX}")));
         }
-        probe::check()?;
+        let open_files = sys::raise_limit(Resource::OpenFiles);
+        tracing::debug!(open_files, "limit");
+        let chosen = Chosen::new(driver.driver, uring::check)?;
         let listeners = driver.endpoints.iter().map(Listener::bind).collect::<Result<Vec<_>, _>>()?;
         Ok(Plan {
+            chosen,
             shards,
             cpus: if driver.pin { cores::placement(shards) } else { Vec::new() },
             listeners: listeners.into_iter().zip(connections_max).collect(),
             lanes: LaneBounds::default(),
-            ring: RingSize::default(),
+            sizes: Sizes::default(),
         })
     }
 }
 
 /// Starts a router over any core.
 pub(crate) fn start_cores<C: Core>(
-    driver: DriverConfig,
+    driver: &DriverConfig,
     plan: Plan,
     make: impl Fn(ShardId, u64, Now) -> C + Send + Clone + 'static,
 ) -> Result<Router, StartError> {
@@ -190,7 +219,9 @@ pub(crate) fn start_cores<C: Core>(
     let common = Arc::new(common);
     let mut acceptor = Some(Acceptor::new(plan.listeners));
     let (report, reports) = mpsc::channel();
-    let mut router = Router { endpoints, handle: Box::new(Arc::clone(&common)), threads: Vec::new() };
+    let kind = plan.chosen.driver;
+    let handle = Box::new(Arc::clone(&common));
+    let mut router = Router { driver: kind, endpoints, handle, threads: Vec::new() };
     for shard in 0..plan.shards {
         let start = ShardStart {
             id: ShardId(shard as u16),
@@ -198,12 +229,12 @@ pub(crate) fn start_cores<C: Core>(
             common: Arc::clone(&common),
             acceptor: acceptor.take(),
             spin: driver.spin,
-            ring: plan.ring,
-            make: make.clone(),
+            sizes: plan.sizes,
+            make: Box::new(make.clone()),
             report: report.clone(),
         };
         let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
-        let thread = thread.spawn(move || start.run_or_abort());
+        let thread = thread.spawn(move || start.run_or_abort(kind));
         router.threads.push(thread.map_err(|error| refuse(format!("a thread cannot be started: {error}")))?);
     }
     drop(report);
@@ -219,22 +250,51 @@ pub(crate) fn start_cores<C: Core>(
 }
 
 /// What a shard's thread begins with.
-struct ShardStart<C: Core, M> {
+pub(crate) struct ShardStart<C: Core> {
     id: ShardId,
-    cpu: Option<usize>,
+    /// Where the thread is to be pinned.
+    pub(crate) cpu: Option<usize>,
     common: Arc<Common<C::Batch>>,
     acceptor: Option<Acceptor>,
-    spin: Duration,
-    ring: RingSize,
-    make: M,
+    pub(crate) spin: Duration,
+    pub(crate) sizes: Sizes,
+    make: Box<dyn FnOnce(ShardId, u64, Now) -> C + Send>,
     report: mpsc::Sender<Result<(), StartError>>,
 }
 
-impl<C: Core, M: Fn(ShardId, u64, Now) -> C + 'static> ShardStart<C, M> {
+impl<C: Core> ShardStart<C> {
+    /// How others wake this shard.
+    pub(crate) fn eventfd(&self) -> &EventFd {
+        &self.common.desks[usize::from(self.id.0)].eventfd
+    }
+
+    /// Tells whoever starts the router how it went.
+    pub(crate) fn report(&self, result: Result<(), StartError>) {
+        // Nobody listens when another shard has failed.
+        let _ = self.report.send(result);
+    }
+
+    /// Makes the core, on the thread that will run it, and reports; `None` if that has failed.
+    pub(crate) fn begin(self) -> Option<Parts<C>> {
+        let seed = match getrandom::u64() {
+            Ok(seed) => seed,
+            Err(error) => {
+                self.report(Err(refuse(format!("the system gives no random numbers: {error}"))));
+                return None;
+            }
+        };
+        let core = (self.make)(self.id, seed, sys::now());
+        let _ = self.report.send(Ok(()));
+        Some(Parts { id: self.id, core, common: self.common, acceptor: self.acceptor })
+    }
+
     /// Runs the shard. A panic ends the process: a router without one of its shards would lose messages in silence.
-    fn run_or_abort(self) {
+    fn run_or_abort(self, driver: Driver) {
         let shard = self.id.0;
-        let result = catch_unwind(AssertUnwindSafe(|| self.run()));
+        let result = catch_unwind(AssertUnwindSafe(|| match driver {
+            Driver::Uring => uring::run(self),
+            Driver::Epoll => epoll::run(self),
+        }));
         let cause = match result {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
@@ -244,61 +304,6 @@ impl<C: Core, M: Fn(ShardId, u64, Now) -> C + 'static> ShardStart<C, M> {
         eprintln!("wampline: shard {shard} has failed, the router cannot go on: {cause}");
         std::process::abort();
     }
-
-    fn run(self) -> io::Result<()> {
-        let placement = self.cpu.map_or(Placement::Unbound, Placement::Fixed);
-        let executor = LocalExecutorBuilder::new(placement)
-            .ring_depth(EXECUTOR_RING_DEPTH)
-            .io_memory(EXECUTOR_IO_MEMORY)
-            .preempt_timer(PREEMPT_NEVER)
-            .make();
-        let executor = match executor {
-            Ok(executor) => executor,
-            Err(error) => {
-                let _ = self.report.send(Err(explain_rings(&error)));
-                return Ok(());
-            }
-        };
-        executor.run(async move {
-            let seed = match getrandom::u64() {
-                Ok(seed) => seed,
-                Err(error) => {
-                    let _ =
-                        self.report.send(Err(refuse(format!("the system gives no random numbers: {error}"))));
-                    return Ok(());
-                }
-            };
-            let parts = Parts {
-                id: self.id,
-                core: (self.make)(self.id, seed, sys::now()),
-                common: self.common,
-                acceptor: self.acceptor,
-                spin: self.spin,
-                ring: self.ring,
-            };
-            match Task::new(parts) {
-                Ok(task) => {
-                    keep_alive();
-                    let _ = self.report.send(Ok(()));
-                    task.run().await
-                }
-                Err(error) => {
-                    let _ = self.report.send(Err(explain_rings(&error)));
-                    Ok(())
-                }
-            }
-        })
-    }
-}
-
-/// For want of locked memory in most cases: an executor's three rings and the shard's own take about 370 KiB.
-fn explain_rings(error: &impl fmt::Display) -> StartError {
-    let message = format!(
-        "the rings of a shard cannot be set up: {error}. Each shard needs about 370 KiB of locked memory: raise the \
-         limit with `ulimit -l unlimited`, `LimitMEMLOCK=infinity` in a systemd unit or `--ulimit memlock=-1` for a \
-         container, or run fewer shards"
-    );
-    StartError { message, uring: true }
 }
 
 fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {

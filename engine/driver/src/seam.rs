@@ -9,7 +9,7 @@ use wampline_shard::{
 
 use crate::counters::DriverCounters;
 use crate::lanes::Mesh;
-use crate::ring::Outgoing;
+use crate::outgoing::Outgoing;
 
 /// One shard's core, as the driver sees it. The methods are those of [`Shard`]; see there for their contract.
 pub(crate) trait Core: 'static {

@@ -12,6 +12,7 @@ use wampline_shard::{Now, UnixNanos};
 /// An event counter (`eventfd`): written to wake, read to sleep.
 ///
 /// It is a blocking descriptor on purpose: io_uring answers EAGAIN at once for a non-blocking one instead of waiting.
+/// Where epoll waits for it, edge-triggered, it is never read.
 #[derive(Debug)]
 pub(crate) struct EventFd(OwnedFd);
 

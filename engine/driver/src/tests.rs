@@ -1,7 +1,26 @@
-//! The driver over an echo core: real sockets, real rings, no engine.
+//! Both drivers over an echo core: real sockets, real rings, no engine.
 #![allow(clippy::unwrap_used)]
 
+/// Makes a test for each driver of each function that takes one.
+macro_rules! on_both_drivers {
+    ($($test:ident),+ $(,)?) => {
+        mod uring {
+            $(#[test]
+            fn $test() {
+                super::$test(crate::Driver::Uring);
+            })+
+        }
+        mod epoll {
+            $(#[test]
+            fn $test() {
+                super::$test(crate::Driver::Epoll);
+            })+
+        }
+    };
+}
+
 mod echo;
+mod edges;
 mod ending;
 mod load;
 mod runs;
@@ -13,9 +32,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::lanes::LaneBounds;
-use crate::ring::RingSize;
-use crate::router::{Plan, Router, start_cores};
-use crate::{DriverConfig, Endpoint, StartError};
+use crate::router::{Plan, Router, Sizes, start_cores};
+use crate::{Driver, DriverChoice, DriverConfig, Endpoint, StartError};
 use echo::{Echo, EchoSetup, Mode};
 
 /// A guard against hanging, generous because the machine may be busy.
@@ -23,41 +41,47 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a test's router is like.
 struct Setup {
+    driver: Driver,
     shards: usize,
     /// One listener each.
     modes: Vec<Mode>,
     spin: Duration,
     lanes: LaneBounds,
-    ring: RingSize,
+    sizes: Sizes,
     connections_max: Option<usize>,
 }
 
-impl Default for Setup {
-    fn default() -> Setup {
+impl Setup {
+    fn on(driver: Driver) -> Setup {
         Setup {
+            driver,
             shards: 1,
             modes: vec![Mode::Echo],
             spin: Duration::ZERO,
             lanes: LaneBounds::default(),
-            ring: RingSize::default(),
+            sizes: Sizes::default(),
             connections_max: None,
         }
     }
-}
 
-impl Setup {
     fn start(self) -> Router {
         let endpoints = self.modes.iter().map(|_| Endpoint::Tcp("127.0.0.1:0".parse().unwrap())).collect();
         self.start_at(endpoints).unwrap()
     }
 
     fn start_at(self, endpoints: Vec<Endpoint>) -> Result<Router, StartError> {
-        let driver = DriverConfig { shards: Some(self.shards), pin: true, spin: self.spin, endpoints };
+        let driver = match self.driver {
+            Driver::Uring => DriverChoice::Uring,
+            Driver::Epoll => DriverChoice::Epoll,
+        };
+        let driver =
+            DriverConfig { driver, shards: Some(self.shards), pin: true, spin: self.spin, endpoints };
         let mut plan = Plan::new(&driver, vec![self.connections_max; self.modes.len()])?;
         plan.lanes = self.lanes;
-        plan.ring = self.ring;
+        plan.sizes = self.sizes;
         let setup = EchoSetup { modes: self.modes, shards: self.shards as u16 };
-        start_cores(driver, plan, move |id, _seed, _now| Echo::new(id, setup.clone()))
+        assert_eq!(plan.chosen.driver, self.driver);
+        start_cores(&driver, plan, move |id, _seed, _now| Echo::new(id, setup.clone()))
     }
 }
 
@@ -98,20 +122,21 @@ fn is_own_process() -> bool {
     std::env::var_os(OWN_PROCESS).is_some()
 }
 
-/// The command that runs one test in a process of its own.
-fn own_process(test: &str) -> Command {
+/// The command that runs one test of a module in a process of its own.
+fn own_process(driver: Driver, module: &str, test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture"]).env(OWN_PROCESS, "1");
+    let test = format!("tests::{module}::{}::{test}", driver.name());
+    command.args(["--exact", &test, "--nocapture"]).env(OWN_PROCESS, "1");
     command
 }
 
 /// For tests that count or exhaust what the whole process shares: runs the test again, in a process of its own. The test
 /// returns at once if this gives false.
-fn in_own_process(test: &str) -> bool {
+fn in_own_process(driver: Driver, module: &str, test: &str) -> bool {
     if is_own_process() {
         return true;
     }
-    let output = own_process(test).output().unwrap();
+    let output = own_process(driver, module, test).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
     false

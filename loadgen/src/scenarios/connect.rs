@@ -2,32 +2,36 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::Workload;
+use super::pace::Schedule;
 use super::team::{Stalled, Team, router, settle, share};
+use super::{Failure, Workload};
 use crate::cli::ConnectArguments;
 use crate::clock::nanos;
-use crate::connection::Replies;
+use crate::connection::{Opening, Replies};
 use crate::control::{Control, Phase};
-use crate::procfs::{Memory, Process};
+use crate::forwarder::Role;
+use crate::options::Common;
+use crate::procfs::{Memory, Process, ProcessorTime};
 use crate::report::Report;
 use crate::session::{Life, News};
 use crate::stats::Tally;
+use crate::target;
 use crate::worker::Links;
 
 /// Measures joining and being there.
-pub(crate) fn run(arguments: &ConnectArguments) -> Result<Report, String> {
+pub(crate) fn run(arguments: &ConnectArguments) -> Result<Report, Failure> {
     let common = &arguments.common;
+    check(common)?;
     let control = Arc::new(Control::new());
     let threads = usize::from(common.threads);
     let router = router(common)?;
     let look = || Look::take(router);
     let before = look()?;
 
-    let workloads =
-        (0..threads).map(|index| Connect::new(&control, share(arguments.sessions, threads, index)));
-    let began = control.clock.now();
+    let workloads = (0..threads).map(|index| Connect::new(arguments, &control, threads, index));
+    let (began, began_at) = (control.clock.now(), SystemTime::now());
     let team = Team::start(common, &control, u64::from(arguments.sessions), workloads.collect())?;
     let joined = || control.joined.load(Ordering::Relaxed);
     if let Err(Stalled(count)) =
@@ -45,19 +49,37 @@ pub(crate) fn run(arguments: &ConnectArguments) -> Result<Report, String> {
     let mut tally = Tally::new();
     workloads.iter().for_each(|workload| tally.add(&workload.tally));
     if let (0, Some(error)) = (tally.operations, &tally.faults.first_error) {
-        return Err(error.clone());
+        return Err(Failure::Run(error.clone()));
     }
     let mut report = Report::new("connect", "joins", common);
     report.setting("sessions", arguments.sessions);
     report.setting("concurrency", common.concurrency);
-    report.set_total(seconds, &tally);
+    if let Some(rate) = arguments.rate {
+        report.setting("rate", rate);
+    }
+    report.set_total(seconds, &mut tally);
+    report.set_began(began_at);
     if let (Some(process), Some(before), Some(there), Some(held)) = (router, before, there, held) {
         settle(process, before.descriptors)?;
         let after = Look::take(router)?.unwrap_or(held);
-        report.set_router_time(there.processor_time.saturating_sub(before.processor_time));
+        report.set_router_time(there.processor_time.since(before.processor_time));
         report_memory(&mut report, [before, there, held, after], tally.operations, arguments.hold);
     }
     Ok(report)
+}
+
+/// Whether sessions can be opened there.
+pub(crate) fn check(common: &Common) -> Result<(), Failure> {
+    target::check(common).map_err(Failure::Usage)?;
+    if target::is_floor(&common.url) {
+        return Err(Failure::Usage("a bare forwarder (floor://) knows rpc and pubsub only".to_owned()));
+    }
+    Ok(())
+}
+
+/// How sessions are opened that neither send nor receive.
+pub(crate) fn idle_opening(common: &Common) -> Opening {
+    Opening { serializer: common.serializer.serializer(), role: Role::Other }
 }
 
 /// What is to be seen of the router at one moment.
@@ -65,7 +87,7 @@ pub(crate) fn run(arguments: &ConnectArguments) -> Result<Report, String> {
 pub(crate) struct Look {
     pub(crate) memory: Memory,
     pub(crate) descriptors: u64,
-    pub(crate) processor_time: Duration,
+    pub(crate) processor_time: ProcessorTime,
 }
 
 impl Look {
@@ -106,7 +128,7 @@ fn report_memory(
     report.figure("router_descriptors_held", held.descriptors as f64);
     report.figure("router_descriptors_left", after.descriptors as f64);
     if !hold.is_zero() {
-        let idle = held.processor_time.saturating_sub(there.processor_time);
+        let idle = held.processor_time.since(there.processor_time);
         report.figure("router_idle_cpu_percent", idle.as_secs_f64() / hold.as_secs_f64() * 100.0);
     }
 }
@@ -114,6 +136,9 @@ fn report_memory(
 /// The idle sessions of one thread.
 struct Connect {
     control: Arc<Control>,
+    opening: Opening,
+    joins: Joins,
+    start: u64,
     wanted: u32,
     opened: u32,
     /// Joined, or failed to.
@@ -123,12 +148,57 @@ struct Connect {
     tally: Tally,
 }
 
+/// Joins at fixed times, or at once.
+pub(crate) struct Joins {
+    schedule: Option<Schedule>,
+    /// When the session in each slot was due.
+    due: Vec<u64>,
+}
+
+impl Joins {
+    /// Worker `index` of so many takes every so manieth join of a rate.
+    pub(crate) fn new(rate: Option<f64>, threads: usize, index: usize) -> Joins {
+        let schedule = rate.map(|rate| Schedule::new(rate / threads as f64, index as f64 / rate));
+        Joins { schedule, due: Vec::new() }
+    }
+
+    /// Whether a join is due, if the schedule counts from `start`.
+    pub(crate) fn is_due(&self, start: u64, now: u64) -> bool {
+        self.schedule.is_none_or(|schedule| schedule.due(start) <= now)
+    }
+
+    /// When the next join is due, if joins are at fixed times.
+    pub(crate) fn next_due(&self, start: u64) -> Option<u64> {
+        self.schedule.map(|schedule| schedule.due(start))
+    }
+
+    /// Notes that a session is opened in a slot: the next of the schedule that counts from `start`, or, without a start,
+    /// one that is not part of it.
+    pub(crate) fn begin(&mut self, at: usize, start: Option<u64>, now: u64) {
+        if at >= self.due.len() {
+            self.due.resize(at + 1, 0);
+        }
+        self.due[at] = now;
+        if let (Some(schedule), Some(start)) = (&mut self.schedule, start) {
+            self.due[at] = schedule.due(start);
+            schedule.advance();
+        }
+    }
+
+    /// When the session in a slot was due.
+    pub(crate) fn due(&self, at: usize) -> u64 {
+        self.due[at]
+    }
+}
+
 impl Connect {
-    fn new(control: &Arc<Control>, wanted: u32) -> Connect {
-        let control = Arc::clone(control);
+    fn new(arguments: &ConnectArguments, control: &Arc<Control>, threads: usize, index: usize) -> Connect {
         Connect {
-            control,
-            wanted,
+            control: Arc::clone(control),
+            opening: idle_opening(&arguments.common),
+            joins: Joins::new(arguments.rate, threads, index),
+            start: control.clock.now(),
+            wanted: share(arguments.sessions, threads, index),
             opened: 0,
             settled: 0,
             is_ready: false,
@@ -139,20 +209,26 @@ impl Connect {
 }
 
 impl Workload for Connect {
-    fn wants_session(&mut self) -> bool {
-        self.opened < self.wanted && self.control.phase() == Phase::Setup
+    fn wants_session(&mut self) -> Option<Opening> {
+        let is_wanted = self.opened < self.wanted && self.control.phase() == Phase::Receivers;
+        (is_wanted && self.joins.is_due(self.start, self.control.clock.now())).then_some(self.opening)
     }
 
-    fn opened(&mut self, _at: usize) {
+    fn opened(&mut self, at: usize) {
         self.opened += 1;
+        self.joins.begin(at, Some(self.start), self.control.clock.now());
     }
 
-    fn news(&mut self, _at: usize, news: News<'_>, life: &mut Life, now: u64, _replies: &mut Replies) {
+    fn next_due(&mut self) -> Option<u64> {
+        self.joins.next_due(self.start).filter(|_| self.opened < self.wanted)
+    }
+
+    fn news(&mut self, at: usize, news: News<'_>, _life: &mut Life, now: u64, _replies: &mut Replies) {
         match news {
             News::Joined => {
                 self.control.joined.fetch_add(1, Ordering::Relaxed);
                 self.settled += 1;
-                self.tally.record(now - life.opened_at);
+                self.tally.record(self.joins.due(at), now);
             }
             News::Message(..) => self.tally.faults.wrong += 1,
         }

@@ -1,29 +1,39 @@
 //! What the sessions do. Each scenario is a [`Workload`] for each thread and a function that leads the run
 //! through its phases and makes the report.
 
+mod background;
 mod churn;
-mod closed_loop;
 mod connect;
+mod course;
+mod demand;
+mod field;
+mod limit;
+mod load;
+mod member;
 mod outstanding;
+mod pace;
 mod pubsub;
 mod recent;
 mod rpc;
 mod sequence;
 mod team;
 
-pub(crate) use closed_loop::Measured;
+#[cfg(test)]
+pub(crate) use course::OwnUse;
+pub(crate) use course::{Interval, Measured};
+pub(crate) use limit::find as find_limit;
 
-use crate::cli::Scenario;
-use crate::connection::Replies;
-use crate::floor;
+use crate::cli::{ChurnKind, Scenario};
+use crate::connection::{Opening, Replies};
 use crate::report::Report;
 use crate::session::{Life, News};
 use crate::worker::Links;
+use demand::Demand;
 
 /// What one thread's sessions do. Slots are numbered from 0 in the order of opening, until one is free again.
 pub(crate) trait Workload: Send + 'static {
-    /// Whether another session is to be opened now. Saying so is a promise: [`Workload::opened`] follows.
-    fn wants_session(&mut self) -> bool;
+    /// Whether another session is to be opened now, and how. [`Workload::opened`] follows, unless the run fails.
+    fn wants_session(&mut self) -> Option<Opening>;
 
     /// A connection has been begun in this slot.
     fn opened(&mut self, at: usize);
@@ -43,17 +53,38 @@ pub(crate) trait Workload: Send + 'static {
     /// Called once in each turn of the loop.
     fn turn(&mut self, links: &mut Links, now: u64);
 
+    /// When the next turn is due, if nothing else happens before.
+    fn next_due(&mut self) -> Option<u64> {
+        None
+    }
+
     /// Whether the worker's thread may end.
     fn is_finished(&self, links: &Links) -> bool;
 }
 
-/// Carries out what the command line asks for. An error means that there is nothing to report.
-pub(crate) fn run(scenario: &Scenario) -> Result<Report, String> {
+/// Why there is nothing to report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// What was asked for makes no sense.
+    Usage(String),
+    /// The run could not be carried out.
+    Run(String),
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Failure {
+        Failure::Run(reason)
+    }
+}
+
+/// Carries out one scenario.
+pub(crate) fn run(scenario: &Scenario) -> Result<Report, Failure> {
     match scenario {
-        Scenario::Rpc(arguments) => rpc::run(arguments),
-        Scenario::Pubsub(arguments) => pubsub::run(arguments),
+        Scenario::Rpc(arguments) => load::run(&Demand::rpc(arguments)),
+        Scenario::Pubsub(arguments) => load::run(&Demand::pubsub(arguments)),
+        Scenario::Mixed(arguments) => load::run(&Demand::mixed(arguments)),
         Scenario::Connect(arguments) => connect::run(arguments),
-        Scenario::Churn(arguments) => churn::run(arguments),
-        Scenario::Floor(arguments) => floor::run(arguments),
+        Scenario::Churn(arguments) if arguments.kind == ChurnKind::Sessions => churn::run(arguments),
+        Scenario::Churn(arguments) => load::run(&Demand::churn(arguments)),
     }
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 pub(crate) struct Outstanding {
     /// Number of the front entry.
     base: u64,
-    /// When each was sent; `None` once answered. The front entry, if any, is open.
+    /// When each was due; `None` once answered. The front entry, if any, is open.
     sent: VecDeque<Option<u64>>,
     open: u32,
 }
@@ -15,7 +15,7 @@ pub(crate) struct Outstanding {
 /// What an answer means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// The first, to a request sent at this time.
+    /// The first, to a request that was due at this time.
     First(u64),
     /// One more.
     Again,

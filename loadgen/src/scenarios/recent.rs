@@ -22,13 +22,13 @@ pub(crate) struct Recent {
 #[derive(Debug)]
 struct Entry {
     octets: Vec<u8>,
-    subscription: SubscriptionId,
+    subscription: Option<SubscriptionId>,
     stamp: Stamp,
 }
 
 impl Recent {
     /// What an EVENT of these octets says, if it came before.
-    pub(crate) fn find(&mut self, octets: &[u8]) -> Option<(SubscriptionId, Stamp)> {
+    pub(crate) fn find(&mut self, octets: &[u8]) -> Option<(Option<SubscriptionId>, Stamp)> {
         let expected = self.expected;
         let matches = |&index: &usize| self.entries.get(index).is_some_and(|entry| entry.octets == octets);
         let index = Some(expected).filter(matches).or_else(|| (0..self.entries.len()).find(matches))?;
@@ -38,7 +38,7 @@ impl Recent {
     }
 
     /// Keeps an event that [`Recent::find`] did not know.
-    pub(crate) fn keep(&mut self, octets: &[u8], subscription: SubscriptionId, stamp: Stamp) {
+    pub(crate) fn keep(&mut self, octets: &[u8], subscription: Option<SubscriptionId>, stamp: Stamp) {
         if octets.len() > OCTETS_MAX {
             return;
         }
@@ -66,9 +66,9 @@ mod tests {
 
     use super::*;
 
-    fn event(number: u64) -> (Vec<u8>, SubscriptionId, Stamp) {
+    fn event(number: u64) -> (Vec<u8>, Option<SubscriptionId>, Stamp) {
         let stamp = Stamp { sender: 1, sequence: number, sent_at: number };
-        (format!("event {number}").into_bytes(), SubscriptionId::new(number + 1).unwrap(), stamp)
+        (format!("event {number}").into_bytes(), SubscriptionId::new(number + 1), stamp)
     }
 
     #[test]

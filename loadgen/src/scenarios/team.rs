@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-use crate::cli::Common;
+use crate::auth::{Credentials, Identity};
 use crate::control::Control;
+use crate::options::Common;
 use crate::procfs::Process;
 use crate::scenarios::Workload;
 use crate::sys;
@@ -42,8 +43,10 @@ impl<W: Workload> Team<W> {
         for (index, workload) in workloads.into_iter().enumerate() {
             let plan = Plan {
                 target: target.clone(),
-                realm: common.realm.clone(),
-                serializer: common.serializer.serializer(),
+                identity: Identity { realm: common.realm.clone(), credentials: Credentials::Anonymous },
+                worker: index,
+                core: common.pin.as_ref().map(|cores| cores.0[index % cores.0.len()]),
+                is_busy: common.busy_poll,
                 timeout: common.timeout,
                 concurrency: share(common.concurrency, count, index).max(1) as usize,
                 seed: run_id().wrapping_add((index as u64) << 32),
@@ -73,12 +76,22 @@ impl<W: Workload> Team<W> {
         measure: impl Fn() -> u64,
         done: impl Fn() -> bool,
     ) -> Result<(), Stalled> {
+        self.wait_with(patience, &measure, done, &mut || self.say(format!("{what}: {}", measure())))
+    }
+
+    /// The same, calling `meanwhile` again and again.
+    pub(crate) fn wait_with(
+        &self,
+        patience: Duration,
+        measure: impl Fn() -> u64,
+        done: impl Fn() -> bool,
+        meanwhile: &mut dyn FnMut(),
+    ) -> Result<(), Stalled> {
         let mut last = (measure(), Instant::now());
         while !done() && !self.control.is_stopped() {
             thread::sleep(TICK);
+            meanwhile();
             let now = measure();
-            self.progress.set_message(format!("{what}: {now}"));
-            self.progress.tick();
             if now != last.0 {
                 last = (now, Instant::now());
             } else if last.1.elapsed() > patience {
@@ -88,7 +101,7 @@ impl<W: Workload> Team<W> {
         Ok(())
     }
 
-    /// Waits until the run's clock reads `until`, or the run has failed.
+    /// Waits until the run's clock reads `until`, or the run has failed, and shows the rate meanwhile.
     pub(crate) fn wait_until(&self, what: &str, until: u64) {
         let mut last = (self.operations(), self.control.clock.now());
         loop {
@@ -101,12 +114,17 @@ impl<W: Workload> Team<W> {
             if elapsed >= 500_000_000 {
                 let operations = self.operations();
                 let rate = (operations - last.0) as f64 * 1e9 / elapsed as f64;
-                let left = (until - now) as f64 / 1e9;
-                self.progress.set_message(format!("{what}: {rate:.0} operations/s, {left:.0} s left"));
+                self.say(format!("{what}: {rate:.0} operations/s"));
                 last = (operations, now);
             }
             self.progress.tick();
         }
+    }
+
+    /// Shows a line, if there is a terminal to show it on.
+    pub(crate) fn say(&self, line: String) {
+        self.progress.set_message(line);
+        self.progress.tick();
     }
 
     /// Joins the threads and gives the workloads back, or says why the run failed.

@@ -42,7 +42,9 @@ pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut 
     let configured = router.shards.get(found);
     let shards = overrides.shards.or(configured);
     let pin = router.pin.get(found).unwrap_or(shards.is_none());
-    let driver = DriverConfig { shards, pin, spin: router.spin.get(found), endpoints };
+    let configured = router.driver.get(found);
+    let driver = overrides.driver.unwrap_or(configured);
+    let driver = DriverConfig { driver, shards, pin, spin: router.spin.get(found), endpoints };
     let (filter, format) = (router.log.level.get(found), router.log.format.get(found));
     Settings {
         engine: shard::Config {

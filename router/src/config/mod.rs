@@ -19,7 +19,7 @@ mod values;
 use std::path::Path;
 use std::time::Duration;
 
-use wampline_driver::DriverConfig;
+use wampline_driver::{DriverChoice, DriverConfig};
 use wampline_shard::{Config, ShutdownMode};
 
 pub use address::{Address, display_endpoint};
@@ -48,6 +48,8 @@ pub struct Settings {
 /// What the command line says, and the configuration does not get to say.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
+    /// `--driver`
+    pub driver: Option<DriverChoice>,
     /// `--shards`
     pub shards: Option<usize>,
     /// `--listen`, each: the n-th replaces the address of the n-th listener, further ones get the settings of the last

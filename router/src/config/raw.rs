@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
+use wampline_driver::DriverChoice;
 use wampline_shard::{MetaApi, RequestIds, ShutdownMode, UriRules};
 use wampline_wire::Serializer;
 
@@ -46,6 +47,8 @@ pub(super) struct Raw {
 #[schemars(inline)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct Router {
+    /// What moves octets for the shards: `"auto"` takes io_uring where it can be used, epoll elsewhere.
+    pub driver: Checked<Choice<DriverChoice>>,
     /// How many shards (threads that carry sessions); `"auto"`: one per core that the process may use.
     pub shards: Checked<Shards>,
     /// Whether each shard is pinned to a core; `"auto"`: pinned when `shards` is `"auto"`.
@@ -249,6 +252,11 @@ impl Named for TlsVersion {
 impl Named for ShutdownMode {
     const CHOICES: &'static [(&'static str, ShutdownMode)] =
         &[("goodbye", ShutdownMode::Goodbye), ("restart", ShutdownMode::Restart)];
+}
+
+impl Named for DriverChoice {
+    const CHOICES: &'static [(&'static str, DriverChoice)] =
+        &[("auto", DriverChoice::Auto), ("uring", DriverChoice::Uring), ("epoll", DriverChoice::Epoll)];
 }
 
 impl Named for UriRules {

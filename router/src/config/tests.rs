@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use wampline_driver::Endpoint;
+use wampline_driver::{DriverChoice, Endpoint};
 use wampline_shard::{Limits, MetaApi, RequestIds, ShutdownMode, UriRules};
 use wampline_transports::server::Origins;
 use wampline_wire::Serializer;
@@ -38,7 +38,7 @@ fn an_empty_file_is_the_builtin_configuration() {
     let settings = valid("");
     assert_eq!(settings.driver.endpoints, [Endpoint::Tcp("127.0.0.1:8080".parse().unwrap())]);
     assert_eq!((settings.driver.shards, settings.driver.pin), (None, true));
-    assert_eq!(settings.driver.spin, Duration::ZERO);
+    assert_eq!((settings.driver.spin, settings.driver.driver), (Duration::ZERO, DriverChoice::Auto));
     assert_eq!(
         (settings.shutdown_mode, settings.shutdown_grace),
         (ShutdownMode::Goodbye, Duration::from_secs(3))
@@ -203,7 +203,7 @@ fn unknown_and_missing_keys_and_wrong_shapes() {
     check(
         "[router]\nshrads = 1",
         &[
-            "w.toml:2:1: unknown field `shrads`, expected one of `shards`, `pin`, `spin`, `shutdown`, `shutdown_grace`, `log`",
+            "w.toml:2:1: unknown field `shrads`, expected one of `driver`, `shards`, `pin`, `spin`, `shutdown`, `shutdown_grace`, `log`",
         ],
     );
     check("\n[[listeners]]\npaths = [\"/\"]", &["w.toml:2:1: missing field `listen`"]);
@@ -362,16 +362,33 @@ fn the_command_line_replaces_addresses_in_order() {
 }
 
 #[test]
-fn the_command_line_overrides_shards_and_log() {
+fn the_command_line_overrides_driver_shards_and_log() {
     let overrides = Overrides {
+        driver: Some(DriverChoice::Epoll),
         shards: Some(2),
         log_filter: Some("trace".parse().unwrap()),
         log_format: Some(LogFormat::Json),
         ..Overrides::default()
     };
-    let settings = with("[router]\nshards = 5\nlog = { level = \"off\" }", &overrides).unwrap();
+    let settings =
+        with("[router]\ndriver = \"uring\"\nshards = 5\nlog = { level = \"off\" }", &overrides).unwrap();
     assert_eq!((settings.driver.shards, settings.driver.pin), (Some(2), false));
+    assert_eq!(settings.driver.driver, DriverChoice::Epoll);
     assert_eq!(settings.log, LogSettings { filter: "trace".parse().unwrap(), format: LogFormat::Json });
+}
+
+#[test]
+fn the_driver_is_chosen_by_name() {
+    for (text, expected) in [
+        ("", DriverChoice::Auto),
+        ("[router]\ndriver = \"auto\"", DriverChoice::Auto),
+        ("[router]\ndriver = \"uring\"", DriverChoice::Uring),
+        ("[router]\ndriver = \"epoll\"", DriverChoice::Epoll),
+    ] {
+        assert_eq!(with(text, &Overrides::default()).unwrap().driver.driver, expected, "{text}");
+    }
+    let report = with("[router]\ndriver = \"select\"", &Overrides::default()).unwrap_err().to_string();
+    assert!(report.contains("expected \"auto\" or \"uring\" or \"epoll\""), "{report}");
 }
 
 #[test]

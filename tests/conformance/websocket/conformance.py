@@ -65,7 +65,7 @@ def main():
 
 
 def run_round(round_, options, scratch):
-    report = options.reports / round_.name
+    report = options.reports / os.environ.get("WAMPLINE_DRIVER", "auto") / round_.name
     report.mkdir(parents=True, exist_ok=True)
     (report / "index.json").unlink(missing_ok=True)
     testee, port = start_testee(round_, scratch)
@@ -89,6 +89,8 @@ def run_round(round_, options, scratch):
 
 def start_testee(round_, scratch):
     command = [router(), "testee", "--shards", str(round_.shards)]
+    if "WAMPLINE_DRIVER" in os.environ:
+        command += ["--driver", os.environ["WAMPLINE_DRIVER"]]
     if round_.tls:
         config = scratch / "testee.toml"
         certificate, key = make_certificate(scratch)

@@ -33,6 +33,11 @@ def binary():
     return max(built, key=lambda path: path.stat().st_mtime)
 
 
+def driver():
+    """The flags that choose the driver: `WAMPLINE_DRIVER` (auto, uring, epoll), or the router's own choice."""
+    return ["--driver", os.environ["WAMPLINE_DRIVER"]] if "WAMPLINE_DRIVER" in os.environ else []
+
+
 class Router:
     """One router process and its log."""
 
@@ -40,7 +45,11 @@ class Router:
         self.log = []
         self.endpoints = []
         self.process = subprocess.Popen(
-            [str(binary()), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            [str(binary()), *arguments, *driver()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.changed = threading.Condition()
         self.reader = threading.Thread(target=self.read_log, daemon=True)

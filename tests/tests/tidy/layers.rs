@@ -50,6 +50,7 @@ const IMPURE_PACKAGES: &[&str] = &[
     "nix",
     "polling",
     "rayon",
+    "rustix",
     "signal-hook",
     "smol",
     "socket2",

@@ -12,11 +12,16 @@ const LONG: &[(&str, &str)] = &[];
 
 /// Files that exist for unsafe code, each with what for.
 const UNSAFE: &[(&str, &str)] = &[
-    ("engine/driver/src/park.rs", "polls glommio's event source by hand"),
-    ("engine/driver/src/ring.rs", "submits to io_uring"),
-    ("engine/driver/src/ring/buffers.rs", "memory that the kernel writes to"),
+    ("bench-harness/src/floor/sys.rs", "system calls that no crate wraps"),
+    ("bench-harness/src/floor/uring.rs", "submits to io_uring"),
+    ("bench-harness/src/thread_time.rs", "a clock that no crate wraps"),
+    ("bench-harness/tests/allocations/counting.rs", "an allocator that counts"),
+    ("engine/driver/src/outgoing.rs", "the trait by which octets promise to stay in place"),
     ("engine/driver/src/sys.rs", "system calls that no crate wraps"),
     ("engine/driver/src/tests/runs.rs", "implements the driver's own unsafe trait"),
+    ("engine/driver/src/uring/park.rs", "polls glommio's event source by hand"),
+    ("engine/driver/src/uring/ring.rs", "submits to io_uring"),
+    ("engine/driver/src/uring/ring/buffers.rs", "memory that the kernel writes to"),
     ("engine/wire/src/json/block.rs", "vector instructions"),
     ("loadgen/src/sys.rs", "system calls that no crate wraps"),
 ];

@@ -11,6 +11,7 @@ use crate::common::Newcomer;
 use crate::conns::Conn;
 use crate::counters::DriverCounters;
 use crate::listen::Listener;
+use crate::port::Port;
 use crate::seam::Core;
 
 /// After running out of descriptors or memory, accepting rests this long: long enough to cost nothing, short enough that
@@ -63,23 +64,23 @@ impl Acceptor {
     }
 }
 
-impl<C: Core> Task<C> {
+impl<C: Core, P: Port<C::Output>> Task<C, P> {
     /// Starts accepting on every listener; they are closed if this router is going down already.
-    pub(super) fn start_accepting(&mut self) {
+    pub(crate) fn start_accepting(&mut self) {
         let Some(acceptor) = &mut self.acceptor else { return };
         for (index, station) in acceptor.stations.iter_mut().enumerate() {
             station.accepting = true;
-            self.ring.accept(station.listener.fd(), index as u16);
+            self.port.accept(station.listener.as_fd(), index as u16);
         }
     }
 
     /// Cancels every accept. The listeners close when the cancellations are through.
     pub(super) fn stop_accepting(&mut self) {
         let Some(acceptor) = &mut self.acceptor else { return };
-        for station in &mut acceptor.stations {
+        for (index, station) in acceptor.stations.iter_mut().enumerate() {
             station.retry_at = None;
-            if station.accepting {
-                self.ring.cancel_accept(station.listener.fd());
+            if station.accepting && self.port.cancel_accept(station.listener.as_fd(), index as u16) {
+                station.accepting = false;
             }
         }
         self.close_listeners();
@@ -91,7 +92,7 @@ impl<C: Core> Task<C> {
             if station.retry_at.is_some_and(|at| at <= now) {
                 station.retry_at = None;
                 station.accepting = true;
-                self.ring.accept(station.listener.fd(), index as u16);
+                self.port.accept(station.listener.as_fd(), index as u16);
             }
         }
     }
@@ -113,7 +114,7 @@ impl<C: Core> Task<C> {
             self.close_listeners();
         } else if station.retry_at.is_none() {
             station.accepting = true;
-            self.ring.accept(station.listener.fd(), index);
+            self.port.accept(station.listener.as_fd(), index);
         }
     }
 

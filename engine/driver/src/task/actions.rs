@@ -8,13 +8,15 @@ use wampline_shard::{ConnKey, Now};
 
 use super::Task;
 use crate::conns::Stage;
-use crate::ring::{Outgoing, Token};
+use crate::outgoing::Outgoing;
+use crate::port::Port;
 use crate::seam::{Act, Core};
+use crate::token::Token;
 
 /// How long a closed connection waits for the peer's end of stream, at most.
 const LINGER: Duration = Duration::from_secs(1);
 
-impl<C: Core> Task<C> {
+impl<C: Core, P: Port<C::Output>> Task<C, P> {
     /// Carries out the core's actions.
     pub(super) fn act(&mut self, now: Now) {
         while let Some(action) = self.core.action(now) {
@@ -38,16 +40,23 @@ impl<C: Core> Task<C> {
             return;
         }
         conn.sending = true;
-        self.ring.send(conn.fd(), token, output);
+        if let Some((output, octets)) = self.port.send(token, conn, output) {
+            self.has_sent = true;
+            self.go_on_sending(now, token, output, octets);
+        }
     }
 
     fn pause(&mut self, key: ConnKey) {
         let Some((token, conn)) = self.conns.by_key(key) else { return };
         conn.wants_octets = false;
-        if conn.receiving && !conn.stopping {
+        if !conn.receiving || conn.stopping {
+            return;
+        }
+        if self.port.cancel_receive(token, conn) {
+            conn.receiving = false;
+        } else {
             conn.stopping = true;
             conn.cancelling += 1;
-            self.ring.cancel_receive(token);
         }
     }
 
@@ -79,7 +88,7 @@ impl<C: Core> Task<C> {
                 && conn.should_receive()
             {
                 conn.receiving = true;
-                self.ring.receive(conn.fd(), token);
+                self.port.receive(token, conn);
             }
         }
     }
@@ -129,8 +138,11 @@ impl<C: Core> Task<C> {
         let conn = self.conns.get(token);
         let (key, was) = (conn.key, std::mem::replace(&mut conn.stage, Stage::Ending));
         if conn.receiving || conn.sending {
-            conn.cancelling += 1;
-            self.ring.cancel_socket(conn.fd(), token);
+            if self.port.cancel_all(token, conn) {
+                (conn.receiving, conn.sending) = (false, false);
+            } else {
+                conn.cancelling += 1;
+            }
         }
         if was == Stage::Open {
             self.conns.forget_key(key);

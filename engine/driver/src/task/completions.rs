@@ -5,18 +5,20 @@ use wampline_shard::Now;
 use super::Task;
 use crate::conns::Stage;
 use crate::counters::DriverCounters;
-use crate::ring::{Completion, Outgoing, Received, Token};
+use crate::outgoing::Outgoing;
+use crate::port::{Completion, Port, Received};
 use crate::seam::Core;
+use crate::token::Token;
 
 /// The most completions of one turn, so that sends and other shards are not kept waiting.
 const COMPLETIONS_PER_TURN: usize = 4096;
 
-impl<C: Core> Task<C> {
+impl<C: Core, P: Port<C::Output>> Task<C, P> {
     /// Handles the completions that are there.
-    pub(super) fn handle_completions(&mut self, now: Now) {
+    pub(crate) fn handle_completions(&mut self, now: Now) {
         let mut handled = 0;
         while handled < COMPLETIONS_PER_TURN
-            && let Some(completion) = self.ring.next()
+            && let Some(completion) = self.port.next(&mut self.conns)
         {
             handled += 1;
             match completion {
@@ -31,13 +33,13 @@ impl<C: Core> Task<C> {
                     self.conns.get(token).cancelling -= 1;
                     self.reap(token);
                 }
-                Completion::Timer | Completion::Done => {}
+                Completion::Done => {}
             }
         }
         DriverCounters::add(&self.counters().completions, handled as u64);
     }
 
-    fn on_received(&mut self, now: Now, token: Token, received: Received, more: bool) {
+    fn on_received(&mut self, now: Now, token: Token, received: Received<P::Chunk>, more: bool) {
         let conn = self.conns.get(token);
         let (key, is_open) = (conn.key, conn.stage == Stage::Open);
         if !more {
@@ -47,7 +49,7 @@ impl<C: Core> Task<C> {
         match received {
             Received::Octets(chunk) => {
                 let core = &mut self.core;
-                self.ring.consume(chunk, |octets| {
+                self.port.consume(chunk, |octets| {
                     if is_open {
                         core.octets(now, key, octets);
                     }
@@ -86,18 +88,13 @@ impl<C: Core> Task<C> {
         }
     }
 
-    fn on_sent(&mut self, now: Now, token: Token, mut output: C::Output, result: Result<usize, i32>) {
-        let conn = self.conns.get(token);
-        let (key, is_open) = (conn.key, conn.stage == Stage::Open);
+    /// The kernel has taken some octets of an output, or refused them.
+    pub(super) fn on_sent(&mut self, now: Now, token: Token, output: C::Output, result: Result<usize, i32>) {
         match result {
-            Ok(octets) => {
-                output.advance(octets);
-                if is_open {
-                    self.core.sent(now, key, octets);
-                }
-            }
-            Err(libc::EINTR | libc::EAGAIN) => {}
+            Ok(octets) => self.go_on_sending(now, token, output, octets),
+            Err(libc::EINTR | libc::EAGAIN) => self.go_on_sending(now, token, output, 0),
             Err(_) => {
+                let conn = self.conns.get(token);
                 conn.sending = false;
                 let was_broken = std::mem::replace(&mut conn.broken, true);
                 conn.read_ended = true;
@@ -105,17 +102,30 @@ impl<C: Core> Task<C> {
                     self.on_read_ended(now, token, true);
                 }
                 self.reap(token);
-                return;
+            }
+        }
+    }
+
+    /// Tells the core what was taken and sends the rest, as long as the port takes some of it at once.
+    pub(super) fn go_on_sending(&mut self, now: Now, token: Token, mut output: C::Output, mut octets: usize) {
+        loop {
+            let conn = self.conns.get(token);
+            output.advance(octets);
+            if conn.stage == Stage::Open && octets > 0 {
+                self.core.sent(now, conn.key, octets);
+            }
+            if output.is_empty() || conn.stage == Stage::Ending {
+                break;
+            }
+            match self.port.send(token, conn, output) {
+                Some(taken) => (output, octets) = taken,
+                None => return,
             }
         }
         let conn = self.conns.get(token);
-        if !output.is_empty() && conn.stage != Stage::Ending {
-            self.ring.send(conn.fd(), token, output);
-            return;
-        }
         conn.sending = false;
         match conn.stage {
-            Stage::Open => self.core.send_done(now, key, output),
+            Stage::Open => self.core.send_done(now, conn.key, output),
             Stage::Lingering => self.finish_sending(token),
             Stage::Ending => self.reap(token),
         }

@@ -6,7 +6,7 @@ use slab::Slab;
 use wampline_shard::{ConnKey, ListenerId, Now, Peer, ShardId, ShutdownMode};
 
 use super::runs::Runs;
-use crate::ring::Outgoing;
+use crate::outgoing::Outgoing;
 use crate::seam::{Act, Core, Outbound};
 
 /// Above this many queued octets a connection is not read.

@@ -11,6 +11,7 @@ use wampline_shard::ShutdownMode;
 use super::{
     Mode, PATIENCE, Setup, address, connect, eventually, in_own_process, is_own_process, own_process, pattern,
 };
+use crate::Driver;
 use crate::router::Router;
 
 fn open_descriptors() -> usize {
@@ -21,9 +22,8 @@ fn sockets(router: &Router) -> u64 {
     router.counters().iter().map(|one| one.sockets.load(Ordering::Relaxed)).sum()
 }
 
-#[test]
-fn the_last_octets_arrive_before_the_close_though_input_is_unread() {
-    let router = Setup { modes: vec![Mode::AnswerAndClose(150_000)], ..Setup::default() }.start();
+fn the_last_octets_arrive_before_the_close_though_input_is_unread(driver: Driver) {
+    let router = Setup { modes: vec![Mode::AnswerAndClose(150_000)], ..Setup::on(driver) }.start();
     for _ in 0..20 {
         let mut stream = connect(&router, 0);
         stream.write_all(b"go").unwrap();
@@ -35,9 +35,8 @@ fn the_last_octets_arrive_before_the_close_though_input_is_unread() {
     }
 }
 
-#[test]
-fn a_peer_that_never_closes_is_given_a_second() {
-    let router = Setup { modes: vec![Mode::AnswerAndClose(10)], ..Setup::default() }.start();
+fn a_peer_that_never_closes_is_given_a_second(driver: Driver) {
+    let router = Setup { modes: vec![Mode::AnswerAndClose(10)], ..Setup::on(driver) }.start();
     let mut stream = connect(&router, 0);
     stream.write_all(b"go").unwrap();
     let mut answer = Vec::new();
@@ -48,18 +47,16 @@ fn a_peer_that_never_closes_is_given_a_second() {
     assert!(start.elapsed() > Duration::from_millis(500), "it lingered");
 }
 
-#[test]
-fn abort_resets() {
-    let router = Setup { modes: vec![Mode::Abort], ..Setup::default() }.start();
+fn abort_resets(driver: Driver) {
+    let router = Setup { modes: vec![Mode::Abort], ..Setup::on(driver) }.start();
     let mut stream = connect(&router, 0);
     stream.write_all(b"go").unwrap();
     let error = stream.read(&mut [0; 10]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
-#[test]
-fn a_deadline_of_the_core_is_kept() {
-    let router = Setup { modes: vec![Mode::CloseAfter(150_000_000)], ..Setup::default() }.start();
+fn a_deadline_of_the_core_is_kept(driver: Driver) {
+    let router = Setup { modes: vec![Mode::CloseAfter(150_000_000)], ..Setup::on(driver) }.start();
     let start = Instant::now();
     let mut streams: Vec<_> = (0..5).map(|_| connect(&router, 0)).collect();
     for stream in &mut streams {
@@ -68,12 +65,11 @@ fn a_deadline_of_the_core_is_kept() {
     assert!(start.elapsed() >= Duration::from_millis(140), "{:?}", start.elapsed());
 }
 
-#[test]
-fn ten_thousand_connections_leave_no_descriptor() {
-    if !in_own_process("tests::ending::ten_thousand_connections_leave_no_descriptor") {
+fn ten_thousand_connections_leave_no_descriptor(driver: Driver) {
+    if !in_own_process(driver, "ending", "ten_thousand_connections_leave_no_descriptor") {
         return;
     }
-    let router = Setup { shards: 2, modes: vec![Mode::Echo, Mode::Abort], ..Setup::default() }.start();
+    let router = Setup { shards: 2, modes: vec![Mode::Echo, Mode::Abort], ..Setup::on(driver) }.start();
     drop(connect(&router, 0));
     eventually("the first end", || router.open_sockets() == 0);
     let before = open_descriptors();
@@ -98,9 +94,8 @@ fn ten_thousand_connections_leave_no_descriptor() {
     eventually("the return of all descriptors", || open_descriptors() <= before);
 }
 
-#[test]
-fn a_reset_in_the_middle_of_a_send_ends_the_connection() {
-    let router = Setup { modes: vec![Mode::Pour(32 << 20)], ..Setup::default() }.start();
+fn a_reset_in_the_middle_of_a_send_ends_the_connection(driver: Driver) {
+    let router = Setup { modes: vec![Mode::Pour(32 << 20)], ..Setup::on(driver) }.start();
     for _ in 0..10 {
         let mut stream = connect(&router, 0);
         stream.write_all(b"go").unwrap();
@@ -110,9 +105,8 @@ fn a_reset_in_the_middle_of_a_send_ends_the_connection() {
     eventually("the end of all", || router.open_sockets() == 0);
 }
 
-#[test]
-fn connections_spread_evenly_even_in_bursts() {
-    let router = Setup { shards: 4, ..Setup::default() }.start();
+fn connections_spread_evenly_even_in_bursts(driver: Driver) {
+    let router = Setup { shards: 4, ..Setup::on(driver) }.start();
     let mut streams: Vec<_> = (0..100).map(|_| connect(&router, 0)).collect();
     eventually("taking over", || sockets(&router) == 100);
     let by_shard: Vec<u64> =
@@ -125,9 +119,8 @@ fn connections_spread_evenly_even_in_bursts() {
     assert_eq!(router.open_sockets_by_shard(), [25, 25, 25, 25]);
 }
 
-#[test]
-fn a_listener_refuses_more_than_its_most() {
-    let router = Setup { connections_max: Some(3), shards: 2, ..Setup::default() }.start();
+fn a_listener_refuses_more_than_its_most(driver: Driver) {
+    let router = Setup { connections_max: Some(3), shards: 2, ..Setup::on(driver) }.start();
     let kept: Vec<_> = (0..3).map(|_| connect(&router, 0)).collect();
     eventually("taking over", || sockets(&router) == 3);
     let mut refused = connect(&router, 0);
@@ -141,9 +134,8 @@ fn a_listener_refuses_more_than_its_most() {
     welcome.read_exact(&mut [0; 2]).unwrap();
 }
 
-#[test]
-fn shutdown_drains_closes_the_listeners_and_ends() {
-    let router = Setup { shards: 3, ..Setup::default() }.start();
+fn shutdown_drains_closes_the_listeners_and_ends(driver: Driver) {
+    let router = Setup { shards: 3, ..Setup::on(driver) }.start();
     let address = address(&router, 0);
     let mut streams: Vec<_> = (0..9).map(|_| connect(&router, 0)).collect();
     for stream in &mut streams {
@@ -161,9 +153,8 @@ fn shutdown_drains_closes_the_listeners_and_ends() {
     assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
 }
 
-#[test]
-fn the_grace_ends_a_shutdown_that_does_not_drain() {
-    let router = Setup { shards: 2, modes: vec![Mode::Pour(32 << 20)], ..Setup::default() }.start();
+fn the_grace_ends_a_shutdown_that_does_not_drain(driver: Driver) {
+    let router = Setup { shards: 2, modes: vec![Mode::Pour(32 << 20)], ..Setup::on(driver) }.start();
     let mut streams: Vec<_> = (0..4).map(|_| connect(&router, 0)).collect();
     for stream in &mut streams {
         stream.write_all(b"go").unwrap();
@@ -178,14 +169,13 @@ fn the_grace_ends_a_shutdown_that_does_not_drain() {
     }
 }
 
-#[test]
-fn dropping_a_router_ends_it_and_leaves_no_descriptor() {
-    if !in_own_process("tests::ending::dropping_a_router_ends_it_and_leaves_no_descriptor") {
+fn dropping_a_router_ends_it_and_leaves_no_descriptor(driver: Driver) {
+    if !in_own_process(driver, "ending", "dropping_a_router_ends_it_and_leaves_no_descriptor") {
         return;
     }
     let before = open_descriptors();
     for _ in 0..5 {
-        let router = Setup { shards: 2, ..Setup::default() }.start();
+        let router = Setup { shards: 2, ..Setup::on(driver) }.start();
         let stream = connect(&router, 0);
         drop(router);
         drop(stream);
@@ -194,12 +184,11 @@ fn dropping_a_router_ends_it_and_leaves_no_descriptor() {
     eventually("the return of all descriptors", || open_descriptors() <= before + 10);
 }
 
-#[test]
-fn starting_is_fast() {
-    drop(Setup { shards: 2, ..Setup::default() }.start());
+fn starting_is_fast(driver: Driver) {
+    drop(Setup { shards: 2, ..Setup::on(driver) }.start());
     let fastest = (0..5).map(|_| {
         let start = Instant::now();
-        let router = Setup { shards: 2, ..Setup::default() }.start();
+        let router = Setup { shards: 2, ..Setup::on(driver) }.start();
         let elapsed = start.elapsed();
         drop(connect(&router, 0));
         elapsed
@@ -209,12 +198,11 @@ fn starting_is_fast() {
     assert!(fastest < Duration::from_secs(2), "{fastest:?}");
 }
 
-#[test]
-fn accepting_survives_a_want_of_descriptors() {
-    if !in_own_process("tests::ending::accepting_survives_a_want_of_descriptors") {
+fn accepting_survives_a_want_of_descriptors(driver: Driver) {
+    if !in_own_process(driver, "ending", "accepting_survives_a_want_of_descriptors") {
         return;
     }
-    let router = Setup { shards: 2, ..Setup::default() }.start();
+    let router = Setup { shards: 2, ..Setup::on(driver) }.start();
     let mut first = connect(&router, 0);
     first.write_all(b"one").unwrap();
     first.read_exact(&mut [0; 3]).unwrap();
@@ -237,19 +225,35 @@ fn accepting_survives_a_want_of_descriptors() {
     second.read_exact(&mut [0; 5]).unwrap();
 }
 
-#[test]
-fn a_panic_in_a_shard_ends_the_process() {
-    let name = "tests::ending::a_panic_in_a_shard_ends_the_process";
+fn a_panic_in_a_shard_ends_the_process(driver: Driver) {
+    let name = "a_panic_in_a_shard_ends_the_process";
     if is_own_process() {
-        let router = Setup { shards: 2, modes: vec![Mode::Panic], ..Setup::default() }.start();
+        let router = Setup { shards: 2, modes: vec![Mode::Panic], ..Setup::on(driver) }.start();
         let mut stream = connect(&router, 0);
         stream.write_all(b"go").unwrap();
         let _ = stream.read(&mut [0; 1]);
         std::thread::sleep(PATIENCE);
         std::process::exit(0);
     }
-    let output = own_process(name).output().unwrap();
+    let output = own_process(driver, "ending", name).output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("the router cannot go on: the test asked for it"), "{said}");
+}
+
+on_both_drivers! {
+    the_last_octets_arrive_before_the_close_though_input_is_unread,
+    a_peer_that_never_closes_is_given_a_second,
+    abort_resets,
+    a_deadline_of_the_core_is_kept,
+    ten_thousand_connections_leave_no_descriptor,
+    a_reset_in_the_middle_of_a_send_ends_the_connection,
+    connections_spread_evenly_even_in_bursts,
+    a_listener_refuses_more_than_its_most,
+    shutdown_drains_closes_the_listeners_and_ends,
+    the_grace_ends_a_shutdown_that_does_not_drain,
+    dropping_a_router_ends_it_and_leaves_no_descriptor,
+    starting_is_fast,
+    accepting_survives_a_want_of_descriptors,
+    a_panic_in_a_shard_ends_the_process,
 }

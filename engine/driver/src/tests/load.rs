@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 
 use super::{Setup, address, eventually, is_own_process, own_process};
+use crate::Driver;
 use crate::router::Router;
 
 const SIZE: usize = 64;
@@ -47,7 +48,7 @@ struct Client {
 impl Client {
     /// Starts the client process, on the last CPU if `taskset` can be had, and waits until it has connected.
     fn start(router: &Router, test: &str, conns: usize, depth: usize, messages: usize) -> Client {
-        let test = own_process(test);
+        let test = own_process(router.driver(), "load", test);
         let mut command = Command::new("taskset");
         let cpus = crate::sys::allowed_cpus();
         command.args(["-c", &cpus.last().unwrap().to_string()]).arg(test.get_program()).args(test.get_args());
@@ -137,10 +138,9 @@ fn exchange(streams: Vec<TcpStream>, depth: usize, messages: usize) -> (usize, V
     (got / SIZE, streams)
 }
 
-fn echo(name: &str, spin: Duration, conns: usize, depth: usize, messages: usize) {
-    let test = "tests::load::load_echo";
-    let router = Setup { spin, ..Setup::default() }.start();
-    let mut client = Client::start(&router, test, conns, depth, messages);
+fn echo(driver: Driver, name: &str, spin: Duration, conns: usize, depth: usize, messages: usize) {
+    let router = Setup { spin, ..Setup::on(driver) }.start();
+    let mut client = Client::start(&router, "load_echo", conns, depth, messages);
     let counters = &router.counters()[0];
     let [turns, completions] =
         [&counters.turns, &counters.completions].map(|one| one.load(Ordering::Relaxed));
@@ -154,7 +154,8 @@ fn echo(name: &str, spin: Duration, conns: usize, depth: usize, messages: usize)
     let turns = counters.turns.load(Ordering::Relaxed) - turns;
     let completions = counters.completions.load(Ordering::Relaxed) - completions;
     println!(
-        "echo {name}: {conns} x {depth}: {:.0} messages/s, {:.2} us CPU each, {:.1} completions a turn, {} parks",
+        "{} echo {name}: {conns} x {depth}: {:.0} messages/s, {:.2} us CPU each, {:.1} completions a turn, {} parks",
+        driver.name(),
         got as f64 / (elapsed as f64 / 1e9),
         cpu.as_secs_f64() * 1e6 / got as f64,
         completions as f64 / turns as f64,
@@ -163,43 +164,50 @@ fn echo(name: &str, spin: Duration, conns: usize, depth: usize, messages: usize)
     client.end();
 }
 
-#[test]
-fn load_echo() {
+fn load_echo(driver: Driver) {
     if is_own_process() {
         return be_the_client();
     }
     if !measuring() {
-        return echo("short", Duration::ZERO, 16, 1, 2000);
+        return echo(driver, "short", Duration::ZERO, 16, 1, 2000);
     }
     let spin = Duration::from_micros(50);
     for round in 0..3 {
         println!("round {round}");
-        echo("parking", Duration::ZERO, 64, 1, 400_000);
-        echo("spinning", spin, 64, 1, 400_000);
-        echo("spinning", spin, 64, 16, 4_000_000);
-        echo("spinning", spin, 1000, 1, 400_000);
-        echo("spinning", spin, 1, 1, 50_000);
-        echo("parking", Duration::ZERO, 1, 1, 50_000);
+        echo(driver, "parking", Duration::ZERO, 64, 1, 400_000);
+        echo(driver, "spinning", spin, 64, 1, 400_000);
+        echo(driver, "spinning", spin, 64, 16, 4_000_000);
+        echo(driver, "spinning", spin, 1000, 1, 400_000);
+        echo(driver, "spinning", spin, 1, 1, 50_000);
+        echo(driver, "parking", Duration::ZERO, 1, 1, 50_000);
     }
 }
 
-#[test]
-fn load_idle() {
+fn load_idle(driver: Driver) {
     if is_own_process() {
         return be_the_client();
     }
     let conns = if measuring() { 10_000 } else { 200 };
-    let router = Setup::default().start();
+    let router = Setup::on(driver).start();
     let warm = TcpStream::connect(address(&router, 0)).unwrap();
     eventually("warming up", || router.open_sockets() == 1);
     let before = anonymous_memory();
-    let mut client = Client::start(&router, "tests::load::load_idle", conns, 1, 0);
+    let mut client = Client::start(&router, "load_idle", conns, 1, 0);
     eventually("taking over", || router.open_sockets() == conns + 1);
     let grown = anonymous_memory().saturating_sub(before);
-    println!("idle: {} octets of user-space memory per connection at {conns}", grown / conns);
+    println!(
+        "{} idle: {} octets of user-space memory per connection at {conns}",
+        driver.name(),
+        grown / conns
+    );
     client.go();
     client.wait_for("done");
     client.end();
     drop(warm);
     eventually("the end of all", || router.open_sockets() == 0);
+}
+
+on_both_drivers! {
+    load_echo,
+    load_idle,
 }

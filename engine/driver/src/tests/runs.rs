@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::ring::Outgoing;
+use crate::outgoing::Outgoing;
 
 /// Octets in several runs, to exercise vectored sends.
 #[derive(Debug)]

@@ -27,6 +27,9 @@ pub(crate) enum Misbehaviour {
     /// The event comes under another subscription.
     ForeignSubscription,
     LosePublished,
+    LoseUnsubscribed,
+    DuplicateSubscribed,
+    ErrorInsteadOfUnregistered,
     /// Every HELLO is refused.
     Abort,
     /// HELLO is never answered.
@@ -38,13 +41,15 @@ pub(crate) enum Misbehaviour {
 /// A router that runs until the process ends.
 pub(crate) struct StubRouter {
     address: SocketAddr,
+    state: Arc<Mutex<State>>,
 }
 
 impl StubRouter {
     pub(crate) fn start(misbehaviour: Misbehaviour) -> StubRouter {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(State::new(misbehaviour)));
+        let shared = Arc::new(Mutex::new(State::new(misbehaviour)));
+        let state = Arc::clone(&shared);
         thread::spawn(move || {
             for (id, stream) in listener.incoming().enumerate() {
                 let (stream, state) = (stream.unwrap(), Arc::clone(&state));
@@ -54,7 +59,12 @@ impl StubRouter {
                 });
             }
         });
-        StubRouter { address }
+        StubRouter { address, state: shared }
+    }
+
+    /// How many different topics and patterns have ever been subscribed to.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.state.lock().unwrap().topics.len()
     }
 
     pub(crate) fn url(&self) -> String {
@@ -123,12 +133,26 @@ impl State {
                 }
                 self.topics[index].1.push(from);
                 self.send(from, &json!([33, message[1], index + 1]));
+                if self.is_time_for(Misbehaviour::DuplicateSubscribed) {
+                    self.send(from, &json!([33, message[1], index + 1]));
+                }
+            }
+            34 => {
+                let index = message[2].as_u64().unwrap() as usize - 1;
+                self.topics[index].1.retain(|&subscriber| subscriber != from);
+                if !self.is_time_for(Misbehaviour::LoseUnsubscribed) {
+                    self.send(from, &json!([35, message[1]]));
+                }
             }
             48 => self.call(from, message),
             64 => {
                 self.procedures.push((message[3].as_str().unwrap().to_owned(), from));
                 self.send(from, &json!([65, message[1], self.procedures.len()]));
             }
+            66 if self.is_time_for(Misbehaviour::ErrorInsteadOfUnregistered) => {
+                self.send(from, &json!([8, 66, message[1], {}, "wamp.error.stub", ["on purpose"]]));
+            }
+            66 => self.send(from, &json!([67, message[1]])),
             70 => self.yielded(message),
             code => panic!("unexpected message {code}"),
         }

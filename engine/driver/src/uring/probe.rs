@@ -1,4 +1,4 @@
-//! Whether this kernel lets us do what the driver is built on, found out before anything is started, with a message
+//! Whether this kernel lets us do what this driver is built on, found out before anything is started, with a message
 //! that says what to do where it does not.
 
 use std::fs;
@@ -6,18 +6,17 @@ use std::io;
 
 use io_uring::{IoUring, Probe, opcode};
 
+use super::ring;
 use crate::StartError;
-use crate::ring;
 use crate::sys::{self, Resource};
 
 /// glommio refuses to start an executor below this.
 const LOCKED_MEMORY_MIN: u64 = 512 << 10;
 
-/// Raises the limits that are raised at start, then tries everything once.
+/// Raises the limit of locked memory, then tries everything once.
 pub(crate) fn check() -> Result<(), StartError> {
-    let open_files = sys::raise_limit(Resource::OpenFiles);
     let locked = sys::raise_limit(Resource::LockedMemory);
-    tracing::debug!(open_files, locked_memory = locked, kernel = %sys::kernel_release(), "limits");
+    tracing::debug!(locked_memory = locked, kernel = %sys::kernel_release(), "limits");
     check_locked_memory(locked)?;
     // On a thread of its own: the kernel winds a ring down with task work, which would interrupt a system call of the
     // thread that asked for the ring some time later.

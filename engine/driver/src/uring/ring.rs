@@ -8,7 +8,6 @@
 #![allow(unsafe_code)]
 
 mod buffers;
-mod token;
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,41 +17,13 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use io_uring::types::{CancelBuilder, Fd, TimeoutFlags, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use slab::Slab;
-use wampline_shard::{Now, Output};
+use wampline_shard::Now;
 
-pub(crate) use buffers::Chunk;
-use token::Op;
-pub(crate) use token::Token;
-
-/// The most slices that one send takes.
-const SLICES_MAX: usize = 64;
-
-/// Something to send.
-///
-/// # Safety
-/// The octets that [`Outgoing::slices`] gives must stay valid and in place until they are advanced over or the value is
-/// dropped, also when the value itself is moved: they may not be stored inside it.
-pub(crate) unsafe trait Outgoing: 'static {
-    /// What is still to be sent, in order, as at most 64 slices.
-    fn slices(&self) -> impl Iterator<Item = &[u8]>;
-    /// Marks the first `octets` as sent.
-    fn advance(&mut self, octets: usize);
-    /// Whether everything has been sent.
-    fn is_empty(&self) -> bool;
-}
-
-// SAFETY: `Output` promises that its octets do not move while it exists; it holds owned chunks and counted frames.
-unsafe impl Outgoing for Output {
-    fn slices(&self) -> impl Iterator<Item = &[u8]> {
-        Output::slices(self)
-    }
-    fn advance(&mut self, octets: usize) {
-        Output::advance(self, octets);
-    }
-    fn is_empty(&self) -> bool {
-        Output::is_empty(self)
-    }
-}
+use crate::conns::{Conn, Conns};
+use crate::outgoing::{Outgoing, SLICES_MAX};
+use crate::port::{Completion, Port, Received};
+use crate::token::{Op, Token};
+use buffers::Chunk;
 
 /// How large a ring is.
 #[derive(Clone, Copy, Debug)]
@@ -71,38 +42,6 @@ impl Default for RingSize {
     fn default() -> RingSize {
         RingSize { submissions: 512, completions: 4096, buffers: 256, buffer_octets: 16 << 10 }
     }
-}
-
-/// What has completed.
-#[derive(Debug)]
-pub(crate) enum Completion<O> {
-    /// A listener's accept gave a socket or an error; without `more` it has to be started again.
-    Accepted { listener: u16, result: Result<OwnedFd, i32>, more: bool },
-    /// A receive gave something; without `more` it has ended.
-    Received { token: Token, received: Received, more: bool },
-    /// A send has ended; `result` is the number of octets that the kernel took, which have not been advanced over.
-    Sent { token: Token, output: O, result: Result<usize, i32> },
-    /// The cancellation of a connection's operations was carried out.
-    Cancelled { token: Token },
-    /// The timer fired, or was cancelled.
-    Timer,
-    /// Nothing to act upon.
-    Done,
-}
-
-/// What a receive gave.
-#[derive(Debug)]
-pub(crate) enum Received {
-    /// Octets, to be used and given back with [`Ring::consume`].
-    Octets(Chunk),
-    /// End of stream.
-    End,
-    /// All buffers were taken.
-    NoBuffers,
-    /// The receive was cancelled, or interrupted.
-    Stopped,
-    /// An error of the socket.
-    Failed(i32),
 }
 
 struct Sending<O> {
@@ -156,44 +95,7 @@ impl<O: Outgoing> Ring<O> {
         Ok(ring)
     }
 
-    /// Accepts on a listener until an error ends it.
-    pub(crate) fn accept(&mut self, socket: RawFd, listener: u16) {
-        let entry = opcode::AcceptMulti::new(Fd(socket)).flags(libc::SOCK_CLOEXEC).build();
-        self.push(entry.user_data(Op::Accept.with_index(u32::from(listener))));
-    }
-
-    /// Receives until an error, the end of the stream or a shortage of buffers ends it.
-    pub(crate) fn receive(&mut self, socket: RawFd, token: Token) {
-        let entry = opcode::RecvMulti::new(Fd(socket), buffers::GROUP).build();
-        self.push(entry.user_data(Op::Receive.with_token(token)));
-    }
-
-    /// Sends what the kernel takes of a non-empty output, which comes back with the completion.
-    pub(crate) fn send(&mut self, socket: RawFd, token: Token, output: O) {
-        let index = self.sends.insert(Sending { token, output });
-        let entry = self.describe_send(socket, index);
-        self.push(entry.user_data(Op::Send.with_index(index as u32)));
-    }
-
-    /// Cancels the receive of a connection, if there is one. [`Completion::Cancelled`] follows in any case.
-    pub(crate) fn cancel_receive(&mut self, token: Token) {
-        let target = CancelBuilder::user_data(Op::Receive.with_token(token));
-        self.push(opcode::AsyncCancel2::new(target).build().user_data(Op::Cancel.with_token(token)));
-    }
-
-    /// Cancels everything on a connection's socket. [`Completion::Cancelled`] follows in any case.
-    pub(crate) fn cancel_socket(&mut self, socket: RawFd, token: Token) {
-        let target = CancelBuilder::fd(Fd(socket)).all();
-        self.push(opcode::AsyncCancel2::new(target).build().user_data(Op::Cancel.with_token(token)));
-    }
-
-    /// Cancels everything on a listener's socket.
-    pub(crate) fn cancel_accept(&mut self, socket: RawFd) {
-        let target = CancelBuilder::fd(Fd(socket)).all();
-        self.push(opcode::AsyncCancel2::new(target).build().user_data(Op::Ignore.with_index(0)));
-    }
-
-    /// Sees to it that [`Completion::Timer`] comes at `deadline` or before.
+    /// Sees to it that a completion comes at `deadline` or before.
     pub(crate) fn wake_at(&mut self, deadline: Now) {
         if self.timer.is_some_and(|armed| armed <= deadline) {
             return;
@@ -214,68 +116,6 @@ impl<O: Outgoing> Ring<O> {
         self.submit();
     }
 
-    /// The next completion, if one is there; asks the kernel for nothing.
-    pub(crate) fn next(&mut self) -> Option<Completion<O>> {
-        let entry = self.uring.completion().next()?;
-        let more = cqueue::more(entry.flags());
-        if !more {
-            self.in_flight -= 1;
-        }
-        let result = entry.result();
-        let taken = usize::try_from(result).map_err(|_| -result);
-        let (op, index, token) = Op::parse(entry.user_data());
-        Some(match op {
-            Op::Accept => {
-                // SAFETY: a successful accept returns a descriptor that nothing else owns yet.
-                let result = taken.map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
-                Completion::Accepted { listener: index as u16, result, more }
-            }
-            Op::Receive => {
-                let buffer = cqueue::buffer_select(entry.flags());
-                Completion::Received { token, received: self.received(taken, buffer), more }
-            }
-            Op::Send => {
-                let Sending { token, output } = self.sends.remove(index as usize);
-                Completion::Sent { token, output, result: taken }
-            }
-            Op::Cancel => Completion::Cancelled { token },
-            Op::Timer => {
-                self.timer = None;
-                Completion::Timer
-            }
-            Op::Ignore => Completion::Done,
-        })
-    }
-
-    /// Lets `read` use received octets in place, then gives their buffer back to the kernel.
-    pub(crate) fn consume<R>(&mut self, chunk: Chunk, read: impl FnOnce(&mut [u8]) -> R) -> R {
-        self.buffers.consume(chunk, read)
-    }
-
-    /// Hands everything over to the kernel and lets it finish what it had put off. One system call, or none if there is
-    /// nothing to do.
-    pub(crate) fn submit(&mut self) {
-        self.buffers.publish();
-        if self.uring.submission().is_empty() && !self.kernel_has_work() {
-            return;
-        }
-        loop {
-            match self.uring.submit() {
-                Ok(_) => {}
-                // The completion queue is full, or the call was interrupted: the rest goes with the next turn.
-                Err(error) if is_passing(&error) => return,
-                Err(error) => panic!("io_uring_enter failed: {error}"),
-            }
-            if self.backlog.is_empty() {
-                break;
-            }
-            self.refill();
-        }
-        if self.uring.submission().is_empty() {
-            self.vectored_used = 0;
-        }
-    }
-
     /// Blocks until a completion is there. For the end of a shard only.
     pub(crate) fn wait(&mut self) {
         self.buffers.publish();
@@ -292,11 +132,6 @@ impl<O: Outgoing> Ring<O> {
             let target = CancelBuilder::user_data(Op::Timer.with_index(0));
             self.push(opcode::AsyncCancel2::new(target).build().user_data(Op::Ignore.with_index(0)));
         }
-    }
-
-    /// Whether completions can be had: they are there, or the kernel only waits to be asked for them.
-    pub(crate) fn has_work(&mut self) -> bool {
-        !self.uring.completion().is_empty() || self.kernel_has_work() || !self.backlog.is_empty()
     }
 
     /// Operations that have not completed.
@@ -332,7 +167,7 @@ impl<O: Outgoing> Ring<O> {
         queue.taskrun() || queue.cq_overflow()
     }
 
-    fn received(&mut self, taken: Result<usize, i32>, buffer: Option<u16>) -> Received {
+    fn received(&mut self, taken: Result<usize, i32>, buffer: Option<u16>) -> Received<Chunk> {
         // Some kernels hand over a buffer with the end of the stream or an error: it goes straight back.
         let chunk = buffer.map(|buffer| self.buffers.chunk(buffer, taken.unwrap_or(0)));
         match (taken, chunk) {
@@ -372,6 +207,111 @@ impl<O: Outgoing> Ring<O> {
         // headers in `vectored` and `timespec` until the kernel has taken the submission (IORING_FEAT_SUBMIT_STABLE,
         // required by the probe), receive buffers as long as the ring.
         unsafe { self.uring.submission().push(entry) }.is_ok()
+    }
+}
+
+impl<O: Outgoing> Port<O> for Ring<O> {
+    type Link = ();
+    type Chunk = Chunk;
+
+    fn accept(&mut self, socket: BorrowedFd<'_>, listener: u16) {
+        let entry = opcode::AcceptMulti::new(Fd(socket.as_raw_fd())).flags(libc::SOCK_CLOEXEC).build();
+        self.push(entry.user_data(Op::Accept.with_index(u32::from(listener))));
+    }
+
+    fn cancel_accept(&mut self, socket: BorrowedFd<'_>, _listener: u16) -> bool {
+        let target = CancelBuilder::fd(Fd(socket.as_raw_fd())).all();
+        self.push(opcode::AsyncCancel2::new(target).build().user_data(Op::Ignore.with_index(0)));
+        false
+    }
+
+    fn receive(&mut self, token: Token, conn: &mut Conn<()>) {
+        let entry = opcode::RecvMulti::new(Fd(conn.fd()), buffers::GROUP).build();
+        self.push(entry.user_data(Op::Receive.with_token(token)));
+    }
+
+    fn cancel_receive(&mut self, token: Token, _conn: &mut Conn<()>) -> bool {
+        let target = CancelBuilder::user_data(Op::Receive.with_token(token));
+        self.push(opcode::AsyncCancel2::new(target).build().user_data(Op::Cancel.with_token(token)));
+        false
+    }
+
+    fn send(&mut self, token: Token, conn: &mut Conn<()>, output: O) -> Option<(O, usize)> {
+        let index = self.sends.insert(Sending { token, output });
+        let entry = self.describe_send(conn.fd(), index);
+        self.push(entry.user_data(Op::Send.with_index(index as u32)));
+        None
+    }
+
+    fn cancel_all(&mut self, token: Token, conn: &mut Conn<()>) -> bool {
+        let target = CancelBuilder::fd(Fd(conn.fd())).all();
+        self.push(opcode::AsyncCancel2::new(target).build().user_data(Op::Cancel.with_token(token)));
+        false
+    }
+
+    /// Asks the kernel for nothing.
+    fn next(&mut self, _conns: &mut Conns<()>) -> Option<Completion<O, Chunk>> {
+        let entry = self.uring.completion().next()?;
+        let more = cqueue::more(entry.flags());
+        if !more {
+            self.in_flight -= 1;
+        }
+        let result = entry.result();
+        let taken = usize::try_from(result).map_err(|_| -result);
+        let (op, index, token) = Op::parse(entry.user_data());
+        Some(match op {
+            Op::Accept => {
+                // SAFETY: a successful accept returns a descriptor that nothing else owns yet.
+                let result = taken.map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
+                Completion::Accepted { listener: index as u16, result, more }
+            }
+            Op::Receive => {
+                let buffer = cqueue::buffer_select(entry.flags());
+                Completion::Received { token, received: self.received(taken, buffer), more }
+            }
+            Op::Send => {
+                let Sending { token, output } = self.sends.remove(index as usize);
+                Completion::Sent { token, output, result: taken }
+            }
+            Op::Cancel => Completion::Cancelled { token },
+            Op::Timer => {
+                self.timer = None;
+                Completion::Done
+            }
+            Op::Ignore => Completion::Done,
+        })
+    }
+
+    fn consume<R>(&mut self, chunk: Chunk, read: impl FnOnce(&mut [u8]) -> R) -> R {
+        self.buffers.consume(chunk, read)
+    }
+
+    /// Hands everything over to the kernel and lets it finish what it had put off. One system call, or none if there is
+    /// nothing to do.
+    fn submit(&mut self) {
+        self.buffers.publish();
+        if self.uring.submission().is_empty() && !self.kernel_has_work() {
+            return;
+        }
+        loop {
+            match self.uring.submit() {
+                Ok(_) => {}
+                // The completion queue is full, or the call was interrupted: the rest goes with the next turn.
+                Err(error) if is_passing(&error) => return,
+                Err(error) => panic!("io_uring_enter failed: {error}"),
+            }
+            if self.backlog.is_empty() {
+                break;
+            }
+            self.refill();
+        }
+        if self.uring.submission().is_empty() {
+            self.vectored_used = 0;
+        }
+    }
+
+    fn has_work(&mut self) -> bool {
+        !self.uring.completion().is_empty() || self.kernel_has_work() || !self.backlog.is_empty()
     }
 }
 

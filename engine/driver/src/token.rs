@@ -16,7 +16,7 @@ impl Token {
 /// The kinds of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Op {
+pub(crate) enum Op {
     Accept,
     Receive,
     Send,
@@ -26,18 +26,18 @@ pub(super) enum Op {
 }
 
 impl Op {
-    pub(super) fn with_index(self, index: u32) -> u64 {
+    pub(crate) fn with_index(self, index: u32) -> u64 {
         (self as u64) << 60 | u64::from(index)
     }
 
-    pub(super) fn with_token(self, token: Token) -> u64 {
+    pub(crate) fn with_token(self, token: Token) -> u64 {
         (self as u64) << 60
             | u64::from(token.generation & Token::GENERATION_MASK) << 32
             | u64::from(token.slot)
     }
 
     /// The kind, the index, and the same as a token.
-    pub(super) fn parse(user_data: u64) -> (Op, u32, Token) {
+    pub(crate) fn parse(user_data: u64) -> (Op, u32, Token) {
         let op = match user_data >> 60 {
             0 => Op::Accept,
             1 => Op::Receive,
