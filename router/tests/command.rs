@@ -54,7 +54,7 @@ fn check_and_run_report_everything_with_file_line_and_column() {
     let text = "[router]\nshards = 0\n\n[[realms]]\nname = \"a\"\n[[realms]]\nname = \"a\"\n";
     let ended = check(&folder, text);
     let expected = format!(
-        "{path}:2:10: 0 is out of range, expected an integer from 1 to 256, or \"auto\"\n\
+        "{path}:2:10: 0 is out of range, expected an integer from 1 to 128, or \"auto\"\n\
          {path}:7:8: the realm \"a\" is there already, expected another name\n"
     );
     assert_eq!((ended.code, ended.stdout.as_str(), &ended.stderr), (Some(1), "", &expected));

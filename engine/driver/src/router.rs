@@ -23,7 +23,7 @@ use crate::uring::RingSize;
 use crate::{Driver, DriverChoice, DriverConfig, Endpoint, StartError, cores, epoll, sys, uring};
 
 /// The most shards: their number is squared in lanes.
-const SHARDS_MAX: usize = 256;
+const SHARDS_MAX: usize = 128;
 /// The core tells this many connections beyond a listener's bound that there is no room; further ones are dropped unheard.
 const REFUSALS_AT_ONCE: usize = 256;
 
@@ -48,7 +48,7 @@ trait Handle: Send + Sync {
 /// Raises the soft limit of open files, and for io_uring that of locked memory, to the hard one.
 ///
 /// # Errors
-/// An address that cannot be listened on, io_uring asked for and missing or denied, more shards than 256, or as many
+/// An address that cannot be listened on, io_uring asked for and missing or denied, more shards than 128, or as many
 /// endpoints as the configuration has listeners are not given. Nothing runs and nothing listens then.
 pub fn start(config: Config, mut driver: DriverConfig) -> Result<Router, StartError> {
     if config.listeners.len() != driver.endpoints.len() {

@@ -37,6 +37,8 @@ impl Form {
 pub(crate) struct Arena {
     block: Rc<Block>,
     octets: Vec<u8>,
+    /// The next block.
+    spare: Option<Rc<Block>>,
 }
 
 /// A frame in an arena.
@@ -70,10 +72,20 @@ impl Arena {
         &self.octets[frame.start as usize..frame.end as usize]
     }
 
-    /// Fixes what was collected, so that it can be sent.
+    /// Fixes what was collected, so that it can be sent. What comes next goes into a block that has been sent, if there is one.
     pub(crate) fn seal(&mut self) {
-        if !self.octets.is_empty() {
-            std::mem::take(&mut self.block).seal(std::mem::take(&mut self.octets));
+        if self.octets.is_empty() {
+            return;
+        }
+        let mut block = self.spare.take().unwrap_or_default();
+        let octets = Block::reuse(&mut block).unwrap_or_default();
+        std::mem::replace(&mut self.block, block).seal(std::mem::replace(&mut self.octets, octets));
+    }
+
+    /// Sees to it that the next block is at hand, from those that everybody has sent.
+    pub(crate) fn restock(&mut self, spare: &mut Vec<Rc<Block>>) {
+        if self.spare.is_none() {
+            self.spare = spare.pop();
         }
     }
 }

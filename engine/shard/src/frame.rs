@@ -172,6 +172,12 @@ impl Batch {
         self.octets
     }
 
+    /// An empty batch that uses the memory of another one's frames.
+    pub(crate) fn with_memory(frames: Vec<Frame>) -> Batch {
+        debug_assert!(frames.is_empty());
+        Batch { frames, octets: 0 }
+    }
+
     pub(crate) fn push(&mut self, frame: Frame) {
         self.octets += frame.octets();
         self.frames.push(frame);

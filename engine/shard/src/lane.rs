@@ -38,9 +38,15 @@ impl Lane {
     }
 
     /// Hands over what the lane takes, in order; what it refuses waits in the overflow list.
-    pub(crate) fn flush(&mut self, to: ShardId, lanes: &mut dyn Lanes) -> LaneState {
+    pub(crate) fn flush(
+        &mut self,
+        to: ShardId,
+        lanes: &mut dyn Lanes,
+        spare: &mut Vec<Vec<Frame>>,
+    ) -> LaneState {
         if !self.batch.is_empty() {
-            self.overflow.push_back(std::mem::take(&mut self.batch));
+            let next = Batch::with_memory(spare.pop().unwrap_or_default());
+            self.overflow.push_back(std::mem::replace(&mut self.batch, next));
         }
         while let Some(batch) = self.overflow.pop_front() {
             if let Err(batch) = lanes.push(to, batch) {
@@ -54,6 +60,11 @@ impl Lane {
     /// The connections that have contributed since the list was last taken.
     pub(crate) fn take_contributors(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.contributors)
+    }
+
+    /// As [`Lane::take_contributors`], where nobody needs to know.
+    pub(crate) fn forget_contributors(&mut self) {
+        self.contributors.clear();
     }
 
     /// Whether batches wait at the source.

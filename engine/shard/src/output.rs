@@ -33,10 +33,20 @@ pub(crate) struct SharedRange {
     pub(crate) end: u32,
 }
 
-/// Frames encoded once for many. Empty while the turn that fills it lasts, then fixed.
+/// Frames encoded once for many. Empty while the turn that fills it lasts, then fixed; when everybody has sent it, it is used
+/// again.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
     octets: OnceCell<Vec<u8>>,
+}
+
+/// What can be used again of an output that has been sent.
+#[derive(Debug)]
+pub(crate) enum Recycled {
+    /// The buffer of one connection, emptied.
+    Buffer(Vec<u8>),
+    /// A block that this output was the last to send.
+    Block(Rc<Block>),
 }
 
 impl Block {
@@ -45,10 +55,20 @@ impl Block {
         self.octets.set(octets).expect("invariant: a block is sealed once");
     }
 
+    /// Empties a block that nobody else holds and gives its memory, if there is enough to be worth it and not too much.
+    pub(crate) fn reuse(self: &mut Rc<Block>) -> Option<Vec<u8>> {
+        let mut octets = Rc::get_mut(self)?.octets.take()?;
+        octets.clear();
+        (octets.capacity() <= REUSED_BLOCK_BYTES_MAX).then_some(octets)
+    }
+
     fn octets(&self) -> &[u8] {
         self.octets.get().expect("invariant: blocks are sealed before they are sent")
     }
 }
+
+/// The largest memory of a block that is kept, in octets.
+const REUSED_BLOCK_BYTES_MAX: usize = 512 << 10;
 
 impl SharedRange {
     pub(crate) fn len(&self) -> usize {
@@ -116,19 +136,22 @@ impl Output {
         }
     }
 
-    /// Gives an owned buffer back for use by another output, emptied.
-    pub(crate) fn recycle(self) -> Option<Vec<u8>> {
-        self.chunks.into_iter().find_map(|chunk| match chunk {
+    /// Gives back what can be used again: buffers, and blocks that nobody else sends.
+    pub(crate) fn recycle(self) -> impl Iterator<Item = Recycled> {
+        self.chunks.into_iter().filter_map(|chunk| match chunk {
             Chunk::Own(mut octets) if octets.capacity() <= Output::RECYCLED_BYTES_MAX => {
                 octets.clear();
-                Some(octets)
+                Some(Recycled::Buffer(octets))
             }
-            _ => None,
+            Chunk::Own(_) => None,
+            Chunk::Shared(range) => {
+                (Rc::strong_count(&range.block) == 1).then_some(Recycled::Block(range.block))
+            }
         })
     }
 
     /// The largest buffer that is kept for another output, in octets.
-    const RECYCLED_BYTES_MAX: usize = 16 << 10;
+    const RECYCLED_BYTES_MAX: usize = 32 << 10;
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,6 +22,7 @@ use crate::home::Home;
 use crate::lane::{Lane, LaneState};
 use crate::leave::{Departure, Shutdown};
 use crate::outbox::Outbox;
+use crate::output::{Block, Recycled};
 use crate::session::Session;
 use crate::slots::Slots;
 use crate::{Action, Batch, ConnKey, Lanes, ListenerId, Now, Output, Peer, ShutdownMode};
@@ -103,8 +105,12 @@ pub struct Shard {
     pub(crate) arenas: [Arena; FORMS],
     /// Emptied buffers for outboxes to use again.
     pub(crate) spare: Vec<Vec<u8>>,
+    /// Blocks that everybody has sent, for arenas to use again.
+    pub(crate) spare_blocks: Vec<Rc<Block>>,
     /// By destination; the own entry stays empty.
     pub(crate) lanes: Vec<Lane>,
+    /// Emptied lists of frames for batches to use again.
+    pub(crate) spare_batches: Vec<Vec<Frame>>,
     /// Connections that are parked because the lane to a destination is full.
     pub(crate) lane_waiters: Vec<Vec<ConnKey>>,
     /// Seeds the hash tables of sessions, so that a run can be repeated from its seed.
@@ -174,7 +180,9 @@ impl Shard {
             rerouting_octets: 0,
             arenas: Default::default(),
             spare: Vec::new(),
+            spare_blocks: Vec::new(),
             lanes: (0..shards).map(|_| Lane::default()).collect(),
+            spare_batches: Vec::new(),
             lane_waiters: (0..shards).map(|_| Vec::new()).collect(),
             hasher,
             anonymous: crate::join::ANONYMOUS.into(),
@@ -285,10 +293,14 @@ impl Shard {
     /// All of an output has been taken; its memory may be used again.
     pub fn send_done(&mut self, now: Now, key: ConnKey, output: Output) {
         self.now = now;
-        if let Some(buffer) = output.recycle()
-            && self.spare.len() < SPARE_BUFFERS_MAX
-        {
-            self.spare.push(buffer);
+        for recycled in output.recycle() {
+            match recycled {
+                Recycled::Buffer(buffer) if self.spare.len() < SPARE_BUFFERS_MAX => self.spare.push(buffer),
+                Recycled::Block(block) if self.spare_blocks.len() < SPARE_BLOCKS_MAX => {
+                    self.spare_blocks.push(block);
+                }
+                Recycled::Buffer(_) | Recycled::Block(_) => {}
+            }
         }
         if self.is_live(key) {
             debug_assert_eq!(
@@ -303,8 +315,12 @@ impl Shard {
     /// A batch came out of the lane from `from`.
     pub fn batch(&mut self, now: Now, from: ShardId, batch: Batch) {
         self.now = now;
-        for frame in batch.frames {
+        let mut frames = batch.frames;
+        for frame in frames.drain(..) {
             self.frame(from, frame);
+        }
+        if self.spare_batches.len() < self.lanes.len() && frames.capacity() <= SPARE_BATCH_FRAMES_MAX {
+            self.spare_batches.push(frames);
         }
     }
 
@@ -329,6 +345,7 @@ impl Shard {
         self.shutdown_turn();
         self.acknowledge();
         for arena in &mut self.arenas {
+            arena.restock(&mut self.spare_blocks);
             arena.seal();
         }
         self.visits = 0;
@@ -349,14 +366,14 @@ impl Shard {
     /// because a lane that was full is clear again.
     pub fn flush_lanes(&mut self, lanes: &mut dyn Lanes) -> bool {
         for n in 0..self.lanes.len() {
-            let state = self.lanes[n].flush(ShardId(n as u16), lanes);
-            let contributors = self.lanes[n].take_contributors();
+            let state = self.lanes[n].flush(ShardId(n as u16), lanes, &mut self.spare_batches);
             if state == LaneState::Full {
                 add(&self.counters().lanes_full, 1);
-                for slot in contributors {
+                for slot in self.lanes[n].take_contributors() {
                     self.park_for_lane(n, slot);
                 }
             } else {
+                self.lanes[n].forget_contributors();
                 for key in std::mem::take(&mut self.lane_waiters[n]) {
                     self.unpark_from_lane(ShardId(n as u16), key);
                 }
@@ -460,6 +477,12 @@ impl Shard {
         }
     }
 }
+
+/// The longest list of frames that is kept for batches.
+const SPARE_BATCH_FRAMES_MAX: usize = 4096;
+
+/// How many blocks are kept for arenas: a shard fills a few per turn.
+const SPARE_BLOCKS_MAX: usize = 16;
 
 /// How many emptied buffers are kept for outboxes.
 const SPARE_BUFFERS_MAX: usize = 1024;

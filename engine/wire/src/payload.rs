@@ -81,6 +81,13 @@ impl<'a> Payload<'a> {
             extensions: self.extensions,
         }
     }
+    /// The payload written for another serializer (without a tree, and without a copy in between).
+    ///
+    /// # Errors
+    /// If that serializer cannot express a value.
+    pub fn transcode(&self, to: Serializer) -> Result<PayloadBuf, EncodeError> {
+        if to == self.serializer { Ok(self.to_buf()) } else { transcode(self, to) }
+    }
     /// The positional arguments, read lazily. `None` if there are none, and for a payload that is
     /// [opaque](Payload::opaque).
     pub fn args(&self) -> Option<List<'a>> {
@@ -140,10 +147,7 @@ impl PayloadBuf {
     /// # Errors
     /// If that serializer cannot express a value.
     pub fn transcode(&self, to: Serializer) -> Result<PayloadBuf, EncodeError> {
-        if to == self.serializer {
-            return Ok(self.clone());
-        }
-        transcode(&self.as_payload(), to)
+        if to == self.serializer { Ok(self.clone()) } else { transcode(&self.as_payload(), to) }
     }
     /// Octets held.
     pub fn len(&self) -> usize {

@@ -232,7 +232,7 @@ handshake_timeout = "5 s"
 calls_per_session_max = -1
 "#,
         &[
-            r#"w.toml:2:10: 0 is out of range, expected an integer from 1 to 256, or "auto""#,
+            r#"w.toml:2:10: 0 is out of range, expected an integer from 1 to 128, or "auto""#,
             r#"w.toml:3:7: "yes" is not valid here, expected true, false or "auto""#,
             r#"w.toml:4:8: "1s" is out of range, expected a duration from 0s to 100ms"#,
             r#"w.toml:5:12: "drop" is not valid here, expected "goodbye" or "restart""#,

@@ -307,7 +307,7 @@ impl Setting for Text {
 pub(super) struct Shards;
 
 /// The most shards. Lanes between shards are pairs, so their number grows with the square.
-pub const SHARDS_MAX: u64 = 256;
+pub const SHARDS_MAX: u64 = 128;
 
 impl Setting for Shards {
     type Out = Option<usize>;
