@@ -539,7 +539,11 @@ fn what_begins_with_wamp_is_the_routers() {
         a> [32, 3, {}, "wamp.session.on_join"]
         a< [33, 3, $_]
         a> [32, 4, {"match": "prefix"}, "wamp."]
-        a< [33, 4, $_]
+        a< [33, 4, $all]
+        a< [36, $all, $_, {"topic": "wamp.subscription.on_subscribe"}, [$session_a, $all]]
+        b joins
+        a< [36, $_, $_, {}, [{..., "session": $session_b}]]
+        a< [36, $all, $_, {"topic": "wamp.session.on_join"}, [{..., "session": $session_b}]]
         b> [16, 1, {"acknowledge": true}, "wamp.session.on_join", [1]]
         b< [8, 16, 1, {}, "wamp.error.invalid_uri", $_]
         b> [16, 2, {}, "wamp.session.on_join", [1]]

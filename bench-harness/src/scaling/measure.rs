@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use wampline_routing::meta::{Arrival, Transport};
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{
-    Delta, Directory, DirectoryLimits, RealmId, Replica, SessionRef, ShardId, SubscribeRequest, Visibility,
+    Delta, Directory, DirectoryLimits, Identity, RealmId, Replica, SessionRef, ShardId, SubscribeRequest,
+    Visibility,
 };
 use wampline_wire::{Dict, Message, RequestId, Serializer, SessionId, SubscriptionId};
 
@@ -131,8 +133,9 @@ pub fn memory(entries: u64) -> Memory {
     };
     let mut directory = Directory::new(RealmId(0), limits, &hasher());
     let mut visibility = Visibility::new(ShardId(0), 1);
+    let role = Arc::from("anonymous");
     let session_octets = per_entry(entries, |n| {
-        directory.join(session(n), at(n), &mut visibility);
+        directory.join(arrival(n, &role), at(n), &mut visibility);
         if n % 64 == 0 {
             drop(visibility.take_answers());
         }
@@ -167,6 +170,19 @@ fn hasher() -> ahash::RandomState {
 
 fn session(n: u64) -> SessionId {
     SessionId::new(n + 1).expect("an id")
+}
+
+/// A session as it joins. Its identity is shared with its own shard, and counted here.
+fn arrival(n: u64, role: &Arc<str>) -> Arrival {
+    let identity = Identity {
+        session: session(n),
+        authid: format!("{n:024}").into(),
+        authrole: role.clone(),
+        authmethod: "anonymous",
+        authprovider: "static",
+    };
+    let transport = Transport { kind: "rawsocket", serializer: "msgpack", tls: false, peer: None };
+    Arrival { identity: Arc::new(identity), transport }
 }
 
 fn at(n: u64) -> SessionRef {

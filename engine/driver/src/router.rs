@@ -76,7 +76,7 @@ fn start_shards(config: &Config, driver: &DriverConfig) -> Result<(Router, Strin
     let connections_max = connections_max.collect();
     let plan = Plan::new(driver, connections_max)?;
     let reason = plan.chosen.reason.clone();
-    let shared = Shared::new(config.clone(), plan.shards as u16);
+    let shared = Shared::with_epoch(config.clone(), plan.shards as u16, sys::epoch());
     let make = move |id, seed, now| Shard::new(id, Arc::clone(&shared), seed, now);
     Ok((start_cores(driver, plan, make)?, reason))
 }

@@ -5,8 +5,9 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::time::SystemTime;
 
-use wampline_shard::Now;
+use wampline_shard::{Now, UnixNanos};
 
 /// An event counter (`eventfd`): written to wake, read to sleep.
 ///
@@ -65,6 +66,13 @@ pub(crate) fn now() -> Now {
     let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     assert!(result == 0, "invariant: CLOCK_MONOTONIC exists");
     Now(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// What time it was on the wall when [`now`] gave 0.
+pub(crate) fn epoch() -> UnixNanos {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+    UnixNanos(nanos.saturating_sub(now().0))
 }
 
 /// A resource of `getrlimit`.

@@ -1,17 +1,28 @@
 //! The directory of a realm: the one writer of its sessions, subscriptions and registrations, on the home shard.
+//!
+//! Also answers the meta procedures, which ask about them, and takes note of the meta events, which tell of them, in the order
+//! in which things change here.
+
+mod registrations;
+mod service;
+mod sessions;
+mod tables;
 
 mod subscription;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use ahash::{AHashMap, AHashSet, RandomState};
-use wampline_wire::{PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
+use wampline_wire::{PayloadBuf, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
 
+use crate::identity::Identity;
 use crate::key::{RealmId, SessionRef, ShardId};
-use crate::options::{InvocationPolicy, RegisterOptions};
+use crate::meta::{
+    Arrival, Created, DESCRIPTIONS_BYTES_MAX, Farewell, Log, MetaApi, MetaEvent, MetaTopic, Owned,
+    Reflection, SessionSet, Transport, UnixNanos,
+};
 use crate::pattern::{PatternError, PatternTable, UriHasher};
 use crate::registration::{Callee, RegistrationInfo};
 use crate::replica::Delta;
@@ -76,10 +87,14 @@ pub enum Answer {
     /// To the shard of a session that has asked for retained events: every shard has dealt with what came before. The
     /// number is the one that the home shard knows the question by.
     Retained(u64),
-    /// Unasked: a subscription has been revoked, perhaps for this reason.
-    Revoked(SubscriptionId, Option<Arc<str>>),
-    /// To nothing that was asked: the session has lost a registration.
-    RegistrationRevoked(RegistrationId, &'static str),
+    /// Behind the answer to a join, SUBSCRIBE or REGISTER: that one has been queued, say so with this number.
+    Confirm(Owned, u64),
+    /// The session is to be ended.
+    Kill(Arc<Farewell>),
+    /// To nothing that was asked: the session has lost a subscription, for this reason.
+    SubscriptionRevoked(SubscriptionId, Option<Box<str>>),
+    /// To nothing that was asked: the session has lost a registration, for this reason.
+    RegistrationRevoked(RegistrationId, Option<Box<str>>),
 }
 
 /// A SUBSCRIBE.
@@ -122,35 +137,58 @@ pub struct Directory {
     pinned: usize,
     /// Sessions that have left and still own something.
     leaving: VecDeque<Leaving>,
+    /// Wall time.
+    now: UnixNanos,
+    log: Log,
+    reflection: Reflection,
+    /// Sessions by `authrole`.
+    roles: AHashMap<Arc<str>, SessionSet>,
+    /// Killed sessions that have been released.
+    killed: Vec<SessionId>,
 }
 
 #[derive(Debug)]
 struct Session {
     at: SessionRef,
+    identity: Arc<Identity>,
+    transport: Transport,
+    /// What few sessions have.
+    extra: Option<Box<Extra>>,
     subscriptions: AHashSet<SubscriptionId>,
     registrations: AHashSet<RegistrationId>,
-    /// Subscriptions that were revoked and that an UNSUBSCRIBE on its way may still name, oldest first.
-    revoked_subscriptions: VecDeque<SubscriptionId>,
-    /// Registrations that it has lost and has not given up itself: an UNREGISTER that crosses the revocation succeeds.
-    revoked: VecDeque<RegistrationId>,
     /// The newest change that an answer to this session waits for: answers go out in the order of the requests.
     last_need: DeltaNumber,
+}
+
+/// What few sessions have.
+#[derive(Debug, Default)]
+struct Extra {
+    /// Details that were added, each with its value as the one argument of a payload.
+    details: Vec<(Box<str>, PayloadBuf)>,
+    /// Somebody waits for its end.
+    is_killed: bool,
+    /// What it has lost and has not given up itself: a request to do so that crosses the revocation succeeds.
+    revoked_subscriptions: Revoked,
+    revoked_registrations: Revoked,
 }
 
 /// A session that has left, and what it still owns. (Taken out of its tables once: to take entries out of a hash table one
 /// by one from its front is quadratic.)
 #[derive(Debug)]
 struct Leaving {
-    id: SessionId,
     at: SessionRef,
+    identity: Arc<Identity>,
+    is_killed: bool,
     subscriptions: std::collections::hash_set::IntoIter<SubscriptionId>,
     registrations: std::collections::hash_set::IntoIter<RegistrationId>,
 }
 
-impl Leaving {
-    fn new(id: SessionId, session: Session) -> Leaving {
-        let Session { at, subscriptions, registrations, .. } = session;
-        Leaving { id, at, subscriptions: subscriptions.into_iter(), registrations: registrations.into_iter() }
+impl From<Session> for Leaving {
+    fn from(session: Session) -> Leaving {
+        let Session { at, identity, extra, subscriptions, registrations, .. } = session;
+        let is_killed = extra.is_some_and(|extra| extra.is_killed);
+        let (subscriptions, registrations) = (subscriptions.into_iter(), registrations.into_iter());
+        Leaving { at, identity, is_killed, subscriptions, registrations }
     }
 }
 
@@ -159,10 +197,30 @@ struct Registration {
     info: Arc<RegistrationInfo>,
     /// In the order of registration.
     callees: Vec<Callee>,
+    created: UnixNanos,
 }
 
-/// How many lost registrations, and how many lost subscriptions, a session is known to have had.
-const REVOKED_MAX: usize = 1024;
+/// Ids of what a session has lost, oldest first.
+#[derive(Debug, Default)]
+struct Revoked(VecDeque<u64>);
+
+impl Revoked {
+    /// How many are remembered.
+    const MAX: usize = 1024;
+
+    fn push(&mut self, id: u64) {
+        if self.0.len() >= Revoked::MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(id);
+    }
+
+    /// Forgets an id. Returns whether it was known.
+    fn remove(&mut self, id: u64) -> bool {
+        let position = self.0.iter().position(|known| *known == id);
+        position.is_some_and(|position| self.0.remove(position).is_some())
+    }
+}
 
 impl Directory {
     /// An empty realm.
@@ -181,34 +239,69 @@ impl Directory {
             last_registration: 0,
             pinned: 0,
             leaving: VecDeque::new(),
+            now: UnixNanos::default(),
+            log: Log::new(true, hasher),
+            reflection: Reflection::new(DESCRIPTIONS_BYTES_MAX),
+            roles: AHashMap::with_hasher(hasher.clone()),
+            killed: Vec::new(),
         }
     }
 
+    /// Without [`MetaApi::Off`] events are taken note of.
+    #[must_use]
+    pub fn with_meta(mut self, meta: MetaApi) -> Directory {
+        self.log = Log::new(meta != MetaApi::Off, &self.hasher);
+        self
+    }
+
+    /// What time it is on the wall, for what is created from here on.
+    pub fn set_time(&mut self, now: UnixNanos) {
+        self.now = now;
+    }
+
     /// A session wants to join.
-    pub fn join(&mut self, id: SessionId, at: SessionRef, out: &mut Visibility) {
+    pub fn join(&mut self, arrival: Arrival, at: SessionRef, out: &mut Visibility) {
+        let Arrival { identity, transport } = arrival;
+        let id = identity.session;
         let result = if self.sessions.len() >= self.limits.sessions_max {
             Err(JoinRefusal::Full)
         } else if self.sessions.contains_key(&id) {
             Err(JoinRefusal::IdTaken)
         } else {
+            let of_role = self.roles.entry(identity.authrole.clone()).or_insert_with(SessionSet::new);
+            of_role.insert(id, &self.hasher);
             let session = Session {
                 at,
+                identity,
+                transport,
+                extra: None,
                 subscriptions: AHashSet::with_hasher(self.hasher.clone()),
                 registrations: AHashSet::with_hasher(self.hasher.clone()),
-                revoked_subscriptions: VecDeque::new(),
-                revoked: VecDeque::new(),
                 last_need: 0,
             };
             self.sessions.insert(id, session);
             Ok(())
         };
         out.answer(0, at, Answer::Joined(result));
+        if result.is_ok()
+            && let Some(confirm) = self.begin(id, Owned::Session)
+        {
+            out.answer(0, at, confirm);
+        }
     }
 
     /// A session has left. What it owned is released by [`Directory::release`], in slices.
     pub fn leave(&mut self, id: SessionId, at: SessionRef, out: &mut Visibility) {
         if self.sessions.get(&id).is_some_and(|session| session.at == at) {
-            self.leaving.extend(self.sessions.remove(&id).map(|session| Leaving::new(id, session)));
+            self.end(id, Owned::Session);
+            let session = self.sessions.remove(&id).expect("invariant: it has just been looked at");
+            if let Some(of_role) = self.roles.get_mut(&session.identity.authrole) {
+                of_role.remove(id);
+                if of_role.is_empty() {
+                    self.roles.remove(&session.identity.authrole);
+                }
+            }
+            self.leaving.push_back(session.into());
         } else {
             // It had been refused, and left before it heard of it.
             out.answer(0, at, Answer::Left);
@@ -221,13 +314,13 @@ impl Directory {
             while budget > 0
                 && let Some(subscription) = session.subscriptions.next()
             {
-                self.remove_member(subscription, session.id, session.at.shard, out);
+                self.remove_member(subscription, session.identity.session, session.at.shard, out);
                 budget -= 1;
             }
             while budget > 0
                 && let Some(registration) = session.registrations.next()
             {
-                self.remove_callee(registration, session.id, out);
+                self.remove_callee(registration, session.identity.session, out);
                 budget -= 1;
             }
             if session.subscriptions.len() + session.registrations.len() > 0 {
@@ -236,6 +329,10 @@ impl Directory {
             }
             // The name is free at once; shards that have not heard of it answer for themselves.
             out.answer(0, session.at, Answer::Left);
+            if session.is_killed {
+                self.killed.push(session.identity.session);
+            }
+            self.log.note(MetaTopic::SessionOnLeave, || MetaEvent::Left(session.identity));
         }
         false
     }
@@ -257,13 +354,20 @@ impl Directory {
             return;
         }
         let subscription = known.unwrap_or_else(|| {
-            new_subscription(
+            let created = Created { at: self.now, uri: topic.into(), policy };
+            self.log.pattern_added(policy, topic);
+            let new = new_subscription(
                 &mut self.last_subscription,
                 &mut self.topics,
                 &mut self.subscriptions,
-                policy,
-                topic,
-            )
+                created.clone(),
+            );
+            self.log.note(MetaTopic::SubscriptionOnCreate, || MetaEvent::SubscriptionCreated {
+                session: id,
+                subscription: new,
+                created,
+            });
+            new
         });
         let entry =
             self.subscriptions.get_mut(&subscription).expect("invariant: topics and subscriptions agree");
@@ -279,7 +383,7 @@ impl Directory {
                     realm: self.realm,
                     subscription,
                     policy,
-                    topic: entry.topic.clone(),
+                    topic: entry.created.uri.clone(),
                     shard,
                     present: true,
                 });
@@ -289,8 +393,14 @@ impl Directory {
         };
         need = need.max(entry.set_node(self.realm, subscription, id, nkey, out));
         session.subscriptions.insert(subscription);
-        session.revoked_subscriptions.retain(|revoked| *revoked != subscription);
+        if let Some(extra) = session.extra.as_mut() {
+            extra.revoked_subscriptions.remove(subscription.get());
+        }
+        entry.members.insert(id, &self.hasher);
         session.answer(need, Answer::Subscribed(request, Ok(subscription)), out);
+        if !is_member && let Some(confirm) = self.begin(id, Owned::Subscription(subscription)) {
+            self.answer(id, confirm, out);
+        }
     }
 
     /// Makes a subscription that stays, whether it has members or not.
@@ -305,8 +415,7 @@ impl Directory {
                 &mut self.last_subscription,
                 &mut self.topics,
                 &mut self.subscriptions,
-                policy,
-                topic,
+                Created { at: self.now, uri: topic.into(), policy },
             )
         });
         let entry = self.subscriptions.get_mut(&subscription).expect("invariant: it has just been made");
@@ -316,7 +425,7 @@ impl Directory {
 
     /// How a subscription matches, and its topic or pattern.
     pub fn topic_of(&self, subscription: SubscriptionId) -> Option<(MatchPolicy, &Arc<str>)> {
-        self.subscriptions.get(&subscription).map(|entry| (entry.policy, &entry.topic))
+        self.subscriptions.get(&subscription).map(|entry| (entry.created.policy, &entry.created.uri))
     }
 
     /// Takes a subscription from a session ("Subscription Revocation"). Its shard is told; an UNSUBSCRIBE that crosses this
@@ -325,18 +434,15 @@ impl Directory {
         &mut self,
         subscription: SubscriptionId,
         id: SessionId,
-        reason: Option<&str>,
+        reason: Option<Box<str>>,
         out: &mut Visibility,
     ) -> bool {
         let Some(session) = self.sessions.get_mut(&id) else { return false };
         if !session.subscriptions.remove(&subscription) {
             return false;
         }
-        session.revoked_subscriptions.push_back(subscription);
-        if session.revoked_subscriptions.len() > REVOKED_MAX {
-            session.revoked_subscriptions.pop_front();
-        }
-        session.answer(0, Answer::Revoked(subscription, reason.map(Into::into)), out);
+        session.extra.get_or_insert_default().revoked_subscriptions.push(subscription.get());
+        session.answer(0, Answer::SubscriptionRevoked(subscription, reason), out);
         let shard = session.at.shard;
         self.remove_member(subscription, id, shard, out);
         true
@@ -351,154 +457,18 @@ impl Directory {
         out: &mut Visibility,
     ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let was_member = session.subscriptions.remove(&subscription);
-        let revoked = session.revoked_subscriptions.iter().position(|revoked| *revoked == subscription);
-        let result = match revoked.and_then(|position| session.revoked_subscriptions.remove(position)) {
-            // The session did not know yet that it had been revoked.
-            Some(_) => Ok(subscription),
-            None if was_member => Ok(subscription),
-            None => Err(Refusal::NoSuchSubscription),
+        let is_member = session.subscriptions.remove(&subscription);
+        let result = if is_member
+            || session.was_revoked(subscription.get(), |extra| &mut extra.revoked_subscriptions)
+        {
+            Ok(subscription)
+        } else {
+            Err(Refusal::NoSuchSubscription)
         };
         session.answer(0, Answer::Unsubscribed(request, result), out);
-        if was_member {
+        if is_member {
             let shard = session.at.shard;
             self.remove_member(subscription, id, shard, out);
-        }
-    }
-
-    /// REGISTER.
-    pub fn register(
-        &mut self,
-        id: SessionId,
-        request: RequestId,
-        policy: MatchPolicy,
-        procedure: &str,
-        options: RegisterOptions,
-        out: &mut Visibility,
-    ) {
-        let Some(at) = self.sessions.get(&id).map(|session| session.at) else { return };
-        let known = self.procedures.get(policy, procedure).copied();
-        if let Some(refusal) = self.registration_refusal(id, known, policy, procedure, options) {
-            let session = self.sessions.get_mut(&id).expect("invariant: it has just been seen");
-            session.answer(0, Answer::Registered(request, Err(refusal)), out);
-            return;
-        }
-        let shared = known.filter(|_| !options.force_reregister);
-        if let Some(lost) = known.filter(|_| options.force_reregister) {
-            self.revoke_registration(lost, "registered by another session", out);
-        }
-        let registration = shared.unwrap_or_else(|| self.add_registration(policy, procedure, options.invoke));
-        let entry =
-            self.registrations.get_mut(&registration).expect("invariant: procedures and registrations agree");
-        let callee = Callee {
-            session: id,
-            at,
-            disclose_caller: options.disclose_caller,
-            forward_timeout: options.forward_timeout,
-            load: (options.invoke == InvocationPolicy::LeastPending).then(Default::default),
-        };
-        let need = out.change(entry.delta(self.realm, &callee, true));
-        entry.callees.push(callee);
-        let session = self.sessions.get_mut(&id).expect("invariant: it has just been seen");
-        session.registrations.insert(registration);
-        let granted = Granted { registration, concurrency: options.concurrency };
-        session.answer(need, Answer::Registered(request, Ok(granted)), out);
-    }
-
-    fn registration_refusal(
-        &self,
-        id: SessionId,
-        known: Option<RegistrationId>,
-        policy: MatchPolicy,
-        procedure: &str,
-        options: RegisterOptions,
-    ) -> Option<Refusal> {
-        let session = self.sessions.get(&id)?;
-        let entry = known.and_then(|known| self.registrations.get(&known));
-        if let Some(entry) = entry.filter(|_| !options.force_reregister) {
-            let invoke = entry.info.invoke;
-            if invoke == InvocationPolicy::Single || entry.callees.iter().any(|callee| callee.session == id) {
-                return Some(Refusal::ProcedureAlreadyExists);
-            }
-            if invoke != options.invoke {
-                return Some(Refusal::DifferentInvocationPolicy);
-            }
-        }
-        if session.registrations.len() >= self.limits.registrations_per_session_max {
-            return Some(Refusal::LimitExceeded);
-        }
-        if known.is_some() {
-            return None;
-        }
-        self.procedures.admits(policy, procedure).err().map(Refusal::Pattern)
-    }
-
-    fn add_registration(
-        &mut self,
-        policy: MatchPolicy,
-        procedure: &str,
-        invoke: InvocationPolicy,
-    ) -> RegistrationId {
-        self.last_registration += 1;
-        let id =
-            RegistrationId::new(self.last_registration).expect("invariant: fewer than 2^53 registrations");
-        let procedure: Box<str> = procedure.into();
-        self.procedures.insert(policy, &procedure, id).expect("invariant: the pattern is admitted");
-        let info = RegistrationInfo { id, policy, procedure, invoke, turns: AtomicU64::new(0) };
-        self.registrations.insert(id, Registration { info: Arc::new(info), callees: Vec::new() });
-        id
-    }
-
-    /// Takes a registration away from all of its callees, and tells them ("Registration Revocation").
-    pub fn revoke_registration(
-        &mut self,
-        registration: RegistrationId,
-        reason: &'static str,
-        out: &mut Visibility,
-    ) {
-        let Some(entry) = self.registrations.get(&registration) else { return };
-        let callees: Vec<SessionId> = entry.callees.iter().map(|callee| callee.session).collect();
-        for callee in callees {
-            self.revoke_callee(registration, callee, reason, out);
-        }
-    }
-
-    /// Takes a registration away from one of its callees, and tells it. Returns whether it had it.
-    pub fn revoke_callee(
-        &mut self,
-        registration: RegistrationId,
-        callee: SessionId,
-        reason: &'static str,
-        out: &mut Visibility,
-    ) -> bool {
-        let Some(session) = self.sessions.get_mut(&callee) else { return false };
-        if !session.registrations.remove(&registration) {
-            return false;
-        }
-        if session.revoked.len() >= REVOKED_MAX {
-            session.revoked.pop_front();
-        }
-        session.revoked.push_back(registration);
-        session.answer(0, Answer::RegistrationRevoked(registration, reason), out);
-        self.remove_callee(registration, callee, out);
-        true
-    }
-
-    /// UNREGISTER.
-    pub fn unregister(
-        &mut self,
-        id: SessionId,
-        request: RequestId,
-        registration: RegistrationId,
-        out: &mut Visibility,
-    ) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let had = session.registrations.remove(&registration);
-        let had_lost = !had && session.forget_revoked(registration);
-        let result = if had || had_lost { Ok(registration) } else { Err(Refusal::NoSuchRegistration) };
-        session.answer(0, Answer::Unregistered(request, result), out);
-        if had {
-            self.remove_callee(registration, id, out);
         }
     }
 
@@ -509,19 +479,32 @@ impl Directory {
 
     /// Whether nothing exists, and no session is still being released.
     pub fn is_empty(&self) -> bool {
-        self.len() == (0, self.pinned, 0) && self.leaving.is_empty()
+        self.len() == (0, self.pinned, 0)
+            && self.leaving.is_empty()
+            && self.log.is_empty()
+            && self.roles.is_empty()
+    }
+
+    /// Sends a further answer to a session, behind the last one.
+    fn answer(&mut self, id: SessionId, answer: Answer, out: &mut Visibility) {
+        let session = self.sessions.get_mut(&id).expect("invariant: it has just been answered");
+        session.answer(0, answer, out);
     }
 
     fn remove_member(
         &mut self,
         subscription: SubscriptionId,
-        id: SessionId,
+        session: SessionId,
         shard: ShardId,
         out: &mut Visibility,
     ) {
+        self.end(session, Owned::Subscription(subscription));
+        let event = || MetaEvent::Unsubscribed { session, subscription };
+        self.log.note(MetaTopic::SubscriptionOnUnsubscribe, event);
         let entry =
             self.subscriptions.get_mut(&subscription).expect("invariant: a member's subscription exists");
-        entry.set_node(self.realm, subscription, id, None, out);
+        entry.set_node(self.realm, subscription, session, None, out);
+        entry.members.remove(session);
         let position = entry.shards.iter().position(|presence| presence.shard == shard);
         let position = position.expect("invariant: a member's shard is present");
         entry.shards[position].members -= 1;
@@ -532,26 +515,18 @@ impl Directory {
         out.change(Delta::Subscription {
             realm: self.realm,
             subscription,
-            policy: entry.policy,
-            topic: entry.topic.clone(),
+            policy: entry.created.policy,
+            topic: entry.created.uri.clone(),
             shard,
             present: false,
         });
         if entry.shards.is_empty() && !entry.is_pinned {
-            self.topics.remove(entry.policy, &entry.topic);
+            let event = || MetaEvent::SubscriptionDeleted { session, subscription };
+            self.log.note(MetaTopic::SubscriptionOnDelete, event);
+            let Created { policy, uri, .. } = &entry.created;
+            self.topics.remove(*policy, uri);
+            self.log.pattern_removed(*policy, uri, &self.topics);
             self.subscriptions.remove(&subscription);
-        }
-    }
-
-    fn remove_callee(&mut self, registration: RegistrationId, callee: SessionId, out: &mut Visibility) {
-        let entry =
-            self.registrations.get_mut(&registration).expect("invariant: a callee's registration exists");
-        let position = entry.callees.iter().position(|known| known.session == callee);
-        let callee = entry.callees.remove(position.expect("invariant: a callee serves its registration"));
-        out.change(entry.delta(self.realm, &callee, false));
-        if entry.callees.is_empty() {
-            self.procedures.remove(entry.info.policy, &entry.info.procedure);
-            self.registrations.remove(&registration);
         }
     }
 }
@@ -562,15 +537,13 @@ impl Session {
         out.answer(self.last_need, self.at, answer);
     }
 
-    fn forget_revoked(&mut self, registration: RegistrationId) -> bool {
-        let position = self.revoked.iter().position(|revoked| *revoked == registration);
-        position.is_some_and(|position| self.revoked.remove(position).is_some())
+    fn arrival(&self) -> Arrival {
+        Arrival { identity: self.identity.clone(), transport: self.transport }
     }
-}
 
-impl Registration {
-    fn delta(&self, realm: RealmId, callee: &Callee, present: bool) -> Delta {
-        Delta::Callee { realm, registration: self.info.clone(), callee: callee.clone(), present }
+    /// Whether what it wants to give up has been revoked before. It is told so once.
+    fn was_revoked(&mut self, id: u64, of: fn(&mut Extra) -> &mut Revoked) -> bool {
+        self.extra.as_deref_mut().is_some_and(|extra| of(extra).remove(id))
     }
 }
 

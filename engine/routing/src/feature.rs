@@ -11,6 +11,8 @@ use std::sync::LazyLock;
 
 use wampline_wire::{Dict, Value};
 
+use crate::meta::MetaApi;
+
 /// A role of the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RouterRole {
@@ -46,11 +48,11 @@ pub const ROUTER_FEATURES: &[RouterFeature] = {
         row(Broker, &["publication_trustlevels"], true),
         row(Broker, &["publisher_exclusion"], true),
         row(Broker, &["publisher_identification"], true),
-        RouterFeature { beside_features: true, ..row(Broker, &["reflection"], false) },
-        row(Broker, &["session_meta_api"], false),
+        RouterFeature { beside_features: true, ..row(Broker, &["reflection"], true) },
+        row(Broker, &["session_meta_api"], true),
         row(Broker, &["sharded_subscription", "shareded_subscriptions"], true),
         row(Broker, &["subscriber_blackwhite_listing"], true),
-        row(Broker, &["subscription_meta_api"], false),
+        row(Broker, &["subscription_meta_api"], true),
         row(Broker, &["subscription_revocation"], true),
         row(Dealer, &["call_canceling", "call_cancelling"], true),
         row(Dealer, &["call_reroute"], true),
@@ -62,19 +64,32 @@ pub const ROUTER_FEATURES: &[RouterFeature] = {
         row(Dealer, &["payload_transparency"], false),
         row(Dealer, &["progressive_call_invocations"], true),
         row(Dealer, &["progressive_call_results"], true),
-        RouterFeature { beside_features: true, ..row(Dealer, &["reflection"], false) },
-        row(Dealer, &["registration_meta_api"], false),
+        RouterFeature { beside_features: true, ..row(Dealer, &["reflection"], true) },
+        row(Dealer, &["registration_meta_api"], true),
         row(Dealer, &["registration_revocation"], true),
-        row(Dealer, &["session_meta_api"], false),
+        row(Dealer, &["session_meta_api"], true),
         row(Dealer, &["sharded_registration"], true),
         row(Dealer, &["shared_registration"], true),
-        row(Dealer, &["testament_meta_api"], false),
+        row(Dealer, &["testament_meta_api"], true),
     ]
 };
 
-/// `WELCOME.Details.roles`: both roles, each with its `features`, a dict of `true` for every feature that works.
-pub fn welcome_roles() -> Dict<'static> {
-    Dict::pairs(&WELCOME_ROLES)
+/// `WELCOME.Details.roles`: both roles, each with its `features`, a dict of `true` for every feature that works in a realm
+/// with as much of the meta API as `meta` says.
+pub fn welcome_roles(meta: MetaApi) -> Dict<'static> {
+    Dict::pairs(if meta == MetaApi::Off { &WITHOUT_META } else { &WITH_META })
+}
+
+/// The features that are parts of the meta API.
+fn is_meta(row: &RouterFeature) -> bool {
+    const META: [&str; 5] = [
+        "reflection",
+        "session_meta_api",
+        "subscription_meta_api",
+        "registration_meta_api",
+        "testament_meta_api",
+    ];
+    row.names.iter().any(|name| META.contains(name))
 }
 
 /// The same without any feature, for a peer whose transport cannot take the list.
@@ -322,13 +337,22 @@ const fn row(role: RouterRole, names: &'static [&'static str], works: bool) -> R
 
 type Pairs = Vec<(&'static str, Value<'static>)>;
 
-static BROKER_FEATURES: LazyLock<Pairs> = LazyLock::new(|| names(RouterRole::Broker, |_| true));
-static DEALER_FEATURES: LazyLock<Pairs> = LazyLock::new(|| names(RouterRole::Dealer, |_| true));
-static BROKER: LazyLock<Pairs> = LazyLock::new(|| role(RouterRole::Broker, &BROKER_FEATURES));
-static DEALER: LazyLock<Pairs> = LazyLock::new(|| role(RouterRole::Dealer, &DEALER_FEATURES));
-static WELCOME_ROLES: LazyLock<Pairs> = LazyLock::new(|| {
-    vec![("broker", Value::Dict(Dict::pairs(&BROKER))), ("dealer", Value::Dict(Dict::pairs(&DEALER)))]
-});
+/// The roles as they are announced with the meta API, and without it.
+macro_rules! roles {
+    ($roles:ident, $which:expr) => {
+        static $roles: LazyLock<Pairs> = LazyLock::new(|| {
+            static BROKER_FEATURES: LazyLock<Pairs> = LazyLock::new(|| names(RouterRole::Broker, $which));
+            static DEALER_FEATURES: LazyLock<Pairs> = LazyLock::new(|| names(RouterRole::Dealer, $which));
+            static BROKER: LazyLock<Pairs> =
+                LazyLock::new(|| role(RouterRole::Broker, &BROKER_FEATURES, $which));
+            static DEALER: LazyLock<Pairs> =
+                LazyLock::new(|| role(RouterRole::Dealer, &DEALER_FEATURES, $which));
+            vec![("broker", Value::Dict(Dict::pairs(&BROKER))), ("dealer", Value::Dict(Dict::pairs(&DEALER)))]
+        });
+    };
+}
+roles!(WITH_META, |_| true);
+roles!(WITHOUT_META, |row| !is_meta(row));
 
 /// `true` for every name of the features that work.
 fn names(role: RouterRole, which: impl Fn(&RouterFeature) -> bool) -> Pairs {
@@ -336,9 +360,13 @@ fn names(role: RouterRole, which: impl Fn(&RouterFeature) -> bool) -> Pairs {
     rows.flat_map(|row| row.names).map(|&name| (name, Value::Bool(true))).collect()
 }
 
-fn role(role: RouterRole, features: &'static [(&'static str, Value<'static>)]) -> Pairs {
+fn role(
+    role: RouterRole,
+    features: &'static [(&'static str, Value<'static>)],
+    which: impl Fn(&RouterFeature) -> bool,
+) -> Pairs {
     let mut pairs = vec![("features", Value::Dict(Dict::pairs(features)))];
-    pairs.extend(names(role, |row| row.beside_features));
+    pairs.extend(names(role, |row| row.beside_features && which(row)));
     pairs
 }
 
@@ -361,7 +389,7 @@ mod tests {
 
     #[test]
     fn welcome_announces_what_works_and_nothing_else() {
-        let roles = welcome_roles();
+        let roles = welcome_roles(MetaApi::Read);
         let names: Vec<String> = roles.iter().map(|(name, _)| name.into_owned()).collect();
         assert_eq!(names, ["broker", "dealer"]);
         for (role, name) in [(RouterRole::Broker, "broker"), (RouterRole::Dealer, "dealer")] {

@@ -9,6 +9,7 @@
 pub mod error_uri;
 pub mod feature;
 pub mod history;
+pub mod meta;
 pub mod pattern;
 pub mod uri;
 

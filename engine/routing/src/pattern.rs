@@ -180,6 +180,11 @@ impl<T> PatternTable<T> {
         exact.chain(prefix).chain(wildcard)
     }
 
+    /// The URIs of the exact patterns, in no particular order.
+    pub fn exact_uris(&self) -> impl Iterator<Item = &str> {
+        self.exact.iter().map(|entry| &*entry.uri)
+    }
+
     /// The patterns that match a URI, in the order in which a call prefers them: the exact one, then prefixes, then
     /// wildcards.
     ///

@@ -89,6 +89,9 @@ impl Shard {
 
     /// Ends the session of a connection and closes the connection at once, whatever is queued.
     pub(crate) fn cut(&mut self, slot: u32, why: Cut) {
+        if let Some(session) = self.connections[slot].session {
+            self.tell_of_cut(session, why);
+        }
         let session = self.connections[slot].session.map(|session| self.sessions[session].id().get());
         self.leave_connection(slot);
         let connection = &mut self.connections[slot];

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 
-use wampline_routing::feature::{ClientFeature, ClientRole};
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{Member, RealmId, Refusal, error_uri};
 use wampline_wire::{Dict, Message, Payload, PayloadBuf, RequestId, RequestType, SubscriptionId, Value};
@@ -101,24 +100,8 @@ impl Shard {
         }
     }
 
-    /// The directory has taken a subscription from a session: the membership ends. Only clients that announced the feature are
-    /// told, others would not understand it.
-    pub(crate) fn revoked(&mut self, session: u32, subscription: SubscriptionId, reason: Option<&str>) {
-        self.end_membership(session, subscription);
-        let entry = &self.sessions[session];
-        let Some(slot) = entry.connection else { return };
-        let is_told = entry.features.has(ClientRole::Subscriber, ClientFeature::SubscriptionRevocation);
-        if !is_told || entry.state != SessionState::Open {
-            return;
-        }
-        let subscription = ("subscription", Value::Uint(subscription.get()));
-        let reason = reason.map(|reason| ("reason", Value::Str(Cow::Borrowed(reason))));
-        let details: Vec<_> = [Some(subscription), reason].into_iter().flatten().collect();
-        let message = Message::Unsubscribed { request: None, details: Some(Dict::pairs(&details)) };
-        let _ = self.post(slot, &message, EVENT_BYTES);
-    }
-
-    fn end_membership(&mut self, session: u32, subscription: SubscriptionId) {
+    /// A membership ends, and what was held for it.
+    pub(crate) fn end_membership(&mut self, session: u32, subscription: SubscriptionId) {
         let entry = &mut self.sessions[session];
         let realm = entry.realm;
         entry.nodes.remove(&subscription);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wampline_routing::history::HistoryRules;
+use wampline_routing::meta::MetaApi;
 use wampline_routing::uri::UriRules;
 use wampline_routing::{Disclosure, RequestIds, RetainedLimits, TrustLevels};
 
@@ -58,6 +59,8 @@ pub struct Realm {
     pub call_timeout: Option<Duration>,
     /// How long any call may take, whatever it asks for; `None` for any time.
     pub call_timeout_max: Option<Duration>,
+    /// What of the meta API is on offer.
+    pub meta: MetaApi,
 }
 
 /// Whether a client may use what it has not announced in HELLO.
@@ -94,6 +97,10 @@ pub struct Limits {
     pub invocations_per_session_max: usize,
     /// Sessions of one realm.
     pub sessions_per_realm_max: usize,
+    /// Testaments of one session.
+    pub testaments_per_session_max: usize,
+    /// Octets of their topics, arguments and options.
+    pub testament_bytes_per_session_max: usize,
     /// Calls that wait for one callee of one registration, because it has as many invocations as its `concurrency` allows.
     pub calls_per_callee_queued_max: usize,
     /// Octets of such calls.
@@ -118,6 +125,7 @@ impl Realm {
             history: Arc::default(),
             call_timeout: None,
             call_timeout_max: None,
+            meta: MetaApi::default(),
         }
     }
 }
@@ -135,6 +143,8 @@ impl Default for Limits {
             calls_per_session_max: 1 << 16,
             invocations_per_session_max: 1 << 20,
             sessions_per_realm_max: 1 << 20,
+            testaments_per_session_max: 64,
+            testament_bytes_per_session_max: 256 << 10,
             calls_per_callee_queued_max: 1 << 12,
             calls_per_callee_queued_bytes_max: 16 << 20,
             rerouting_bytes_max: 32 << 20,

@@ -51,6 +51,8 @@ pub(crate) struct Connection {
     pub(crate) deadlines: Deadlines,
     /// The newest invocation id of earlier sessions on this transport: late answers to them are ignored.
     pub(crate) past_invocations: u64,
+    /// Its session has been killed, and GOODBYE is queued: everything but GOODBYE and ABORT is ignored.
+    pub(crate) is_dismissed: bool,
     /// Whether a session was open on this transport before.
     pub(crate) had_session: bool,
 }

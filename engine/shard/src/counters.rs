@@ -36,6 +36,8 @@ pub struct Counters {
     pub cut_unresponsive: AtomicU64,
     /// GOODBYEs answered before the home shard had released everything.
     pub goodbye_early: AtomicU64,
+    /// Calls that killed sessions, answered before the home shard had released all of them.
+    pub kills_early: AtomicU64,
     /// Publications accepted.
     pub publications: AtomicU64,
     /// Unacknowledged publications that were refused without an answer.

@@ -18,12 +18,15 @@ impl Shard {
     pub fn next_deadline(&self) -> Option<Now> {
         let queued = self.deadlines.peek().map(|Reverse((at, ..))| *at);
         let shutdown = self.shutdown.as_ref().and_then(|shutdown| shutdown.next_deadline());
-        [queued, self.next_timeout(), shutdown].into_iter().flatten().min().map(Now)
+        let kills = self.home.dues.next_deadline();
+        [queued, self.next_timeout(), shutdown, kills].into_iter().flatten().min().map(Now)
     }
 
     /// Deals with the deadlines that have passed.
     pub fn expire(&mut self, now: Now) {
         self.now = now;
+        let early = self.home.dues.expire(now);
+        add(&self.counters().kills_early, early);
         self.expire_calls();
         while let Some(&Reverse((at, slot, guard))) = self.deadlines.peek()
             && at <= self.now.0

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use smallvec::SmallVec;
 use wampline_routing::feature::{ClientFeature, ClientRole};
+use wampline_routing::uri::is_reserved;
 use wampline_routing::{
     Call, CallOptions, CallProgress, CallRef, CancelMode, PayloadAttributes, RunMode, SessionRef, Tried,
     error_uri,
@@ -71,6 +72,9 @@ impl Shard {
         }
         if options.progress {
             progress.set(CallProgress::INPUT_OPEN);
+        }
+        if is_reserved(procedure) {
+            return self.call_meta(slot, session, request, progress, procedure, payload);
         }
         // Nobody is invoked yet; routing sets who is.
         let callee = SessionRef { shard: self.id, slot: u32::MAX, guard: 0 };
@@ -252,7 +256,7 @@ impl Shard {
     }
 
     /// A call has ended, or never began, while its caller may send more of it.
-    fn remember_input(&mut self, session: u32, request: RequestId) {
+    pub(crate) fn remember_input(&mut self, session: u32, request: RequestId) {
         let entry = &mut self.sessions[session];
         let Some(slot) = entry.connection else { return };
         let ended = entry.ended_inputs.get_or_insert_with(Default::default);

@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use wampline_routing::feature::ClientFeatures;
+use wampline_routing::meta::{Arrival, Owned};
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{
     Answer, CallOptions, CallRef, CancelMode, Delta, DeltaNumber, Identity, PayloadAttributes, Publication,
     RealmId, RegisterOptions, SentTo, SessionRef, ShardId, Tried,
 };
 use wampline_wire::{PayloadBuf, RegistrationId, RequestId, SessionId, SubscriptionId};
+
+use crate::meta::MetaCall;
 
 /// What a lane counts for a frame beside its payload, in octets.
 const FRAME_BYTES: usize = 128;
@@ -49,7 +52,7 @@ pub(crate) enum Frame {
 /// What a session asks of its realm's directory.
 #[derive(Debug)]
 pub(crate) enum HomeRequest {
-    Join,
+    Join(Box<Arrival>),
     /// The last frame of a session in its lane.
     Leave,
     Subscribe {
@@ -80,6 +83,12 @@ pub(crate) enum HomeRequest {
         request: RequestId,
         registration: RegistrationId,
     },
+    /// A meta procedure is called.
+    Call(Box<MetaCall>),
+    /// The answer that came with this number has been queued.
+    Confirmed(Owned, u64),
+    /// The session is cut, for this reason.
+    Cut(&'static str),
 }
 
 /// Subscriptions that a publication matches, and whether their events name the topic (pattern-based ones do).
@@ -189,6 +198,7 @@ impl Frame {
                 }
                 Frame::Invoke(invoke) | Frame::Returned(invoke, _) => invoke.payload.len(),
                 Frame::Reply(reply) => reply.payload.len(),
+                Frame::Request { request: HomeRequest::Call(call), .. } => call.payload.len(),
                 Frame::Changes { changes, .. } => changes.len() * FRAME_BYTES,
                 _ => 0,
             }

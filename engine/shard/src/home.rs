@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use wampline_routing::meta::{MetaEvent, UnixNanos};
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{
     Answer, Directory, DirectoryLimits, RealmId, RetainedLimits, SessionRef, ShardId, SubscribeRequest,
@@ -10,8 +11,10 @@ use wampline_routing::{
 };
 use wampline_wire::{SessionId, SubscriptionId};
 
+use crate::Now;
 use crate::frame::{Frame, HomeRequest, Reply};
 use crate::keep::Kept;
+use crate::meta::Dues;
 use crate::shard::{Shard, Shared};
 
 /// Subscriptions and registrations of departed sessions that are released in one turn.
@@ -30,6 +33,9 @@ pub(crate) struct Home {
     directories: BTreeMap<RealmId, Directory>,
     /// Realms with departed sessions that still own something.
     releasing: Vec<RealmId>,
+    /// Something has happened since events were last taken.
+    is_eventful: bool,
+    pub(crate) dues: Dues,
 }
 
 impl Home {
@@ -48,6 +54,8 @@ impl Home {
             retained_limits: shared.config.realms.iter().map(|realm| realm.retained).collect(),
             directories: directories.collect(),
             releasing: Vec::new(),
+            is_eventful: false,
+            dues: Dues::default(),
         };
         home.open_histories(shared);
         home
@@ -66,6 +74,9 @@ impl Home {
             .collect();
         if self.visibility.is_waiting() {
             residue.push("answers that wait for a change to be visible".into());
+        }
+        if self.dues.len() > 0 {
+            residue.push(format!("answers to meta calls: {}", self.dues.len()));
         }
         residue.extend(self.kept.residue());
         residue
@@ -106,14 +117,49 @@ impl Home {
         reason: Option<&str>,
     ) -> bool {
         let Some(directory) = self.directories.get_mut(&realm) else { return false };
-        directory.revoke(subscription, session, reason, &mut self.visibility)
+        directory.revoke(subscription, session, reason.map(Into::into), &mut self.visibility)
     }
 
-    fn request(&mut self, realm: RealmId, session: SessionId, from: SessionRef, request: HomeRequest) {
+    /// The directory of a realm that lives here, and where its answers go.
+    pub(crate) fn directory(&mut self, realm: RealmId) -> (&mut Directory, &mut Visibility) {
         let directory = self.directories.get_mut(&realm).expect("invariant: requests go to the realm's home");
-        let out = &mut self.visibility;
+        (directory, &mut self.visibility)
+    }
+
+    /// What has happened in each realm since this was last asked. Killers whose sessions are gone have their answers due then.
+    pub(crate) fn take_events(&mut self) -> Vec<(RealmId, Vec<MetaEvent>)> {
+        if !std::mem::take(&mut self.is_eventful) {
+            return Vec::new();
+        }
+        let mut events = Vec::new();
+        for (realm, directory) in &mut self.directories {
+            let new = directory.take_events();
+            if !new.is_empty() {
+                events.push((*realm, new));
+            }
+            for session in directory.take_released() {
+                self.dues.released(*realm, session);
+            }
+        }
+        events
+    }
+
+    fn request(
+        &mut self,
+        now: (Now, UnixNanos),
+        realm: RealmId,
+        session: SessionId,
+        from: SessionRef,
+        request: HomeRequest,
+    ) {
+        self.is_eventful = true;
+        let (directory, out) = self.directory(realm);
+        directory.set_time(now.1);
         match request {
-            HomeRequest::Join => directory.join(session, from, out),
+            HomeRequest::Join(arrival) => directory.join(*arrival, from, out),
+            HomeRequest::Call(call) => self.meta_call(now.0, realm, session, *call),
+            HomeRequest::Confirmed(owned, number) => directory.confirmed(session, owned, number),
+            HomeRequest::Cut(reason) => directory.note_cut(session, reason),
             HomeRequest::Leave => {
                 directory.leave(session, from, out);
                 // Most sessions own little: their names are free for whatever is asked next.
@@ -142,6 +188,7 @@ impl Home {
 
     /// Releases a slice of what departed sessions own.
     fn release(&mut self) {
+        self.is_eventful |= !self.releasing.is_empty();
         let (directories, out) = (&mut self.directories, &mut self.visibility);
         self.releasing.retain(|realm| {
             let directory = directories.get_mut(realm).expect("invariant: only own realms are released");
@@ -155,7 +202,8 @@ impl Shard {
     pub(crate) fn frame(&mut self, from: ShardId, frame: Frame) {
         match frame {
             Frame::Request { realm, session, from, request } => {
-                self.home.request(realm, session, from, request)
+                let now = (self.now, self.shared.wall_time(self.now));
+                self.home.request(now, realm, session, from, request);
             }
             Frame::Applied { number } => self.home.visibility.acknowledge(from, number),
             Frame::Changes { number, changes } => {
@@ -195,10 +243,9 @@ impl Shard {
                 self.frame(self.id, frame);
             }
             self.spread_changes();
+            self.publish_meta_events();
             let answers = self.home.visibility.take_answers();
-            if answers.is_empty() && self.inbox.is_empty() {
-                return;
-            }
+            let is_idle = answers.is_empty();
             for (to, answer) in answers {
                 if let Answer::Retained(number) = answer {
                     self.send_snapshot(to, number);
@@ -207,6 +254,9 @@ impl Shard {
                 } else {
                     self.send(to.shard, Frame::Answer { to, answer }, None);
                 }
+            }
+            if !self.pay_dues() && is_idle && self.inbox.is_empty() {
+                return;
             }
         }
     }
@@ -245,11 +295,15 @@ impl Shard {
             Answer::Registered(request, result) => self.registered(to.slot, request, result),
             Answer::Unregistered(request, result) => self.unregistered(to.slot, request, result),
             Answer::Published(request, publication) => self.published(to.slot, request, publication),
-            Answer::Revoked(subscription, reason) => self.revoked(to.slot, subscription, reason.as_deref()),
             // The home shard answers these with a snapshot.
             Answer::Retained(_) => {}
+            Answer::Confirm(owned, number) => self.confirm(to.slot, owned, number),
+            Answer::Kill(farewell) => self.killed(to.slot, &farewell),
+            Answer::SubscriptionRevoked(subscription, reason) => {
+                self.subscription_revoked(to.slot, subscription, reason.as_deref());
+            }
             Answer::RegistrationRevoked(registration, reason) => {
-                self.registration_revoked(to.slot, registration, reason);
+                self.registration_revoked(to.slot, registration, reason.as_deref());
             }
         }
     }

@@ -21,7 +21,7 @@ const REQUESTS_PENDING_MAX: usize = 64;
 
 /// How many members the publications of one turn may visit before further input waits for the next turn: some two milliseconds of
 /// fan-out. A single publication is never divided.
-const VISITS_PER_TURN: usize = 100_000;
+pub(crate) const VISITS_PER_TURN: usize = 100_000;
 
 impl Shard {
     /// Octets were received. They are parsed in place; what must be kept is copied.
@@ -271,6 +271,12 @@ impl Shard {
 
     /// Before the first session on a transport, or between two.
     fn dispatch_outside(&mut self, slot: u32, message: Message<'_>) {
+        if self.connections[slot].is_dismissed {
+            if let Message::Goodbye { .. } | Message::Abort { .. } = message {
+                self.close_link(slot, Some(crate::leave::CLOSE_GOING_AWAY));
+            }
+            return;
+        }
         let had_session = self.connections[slot].had_session;
         match message {
             Message::Hello { realm, details } => self.hello(slot, &realm, details),

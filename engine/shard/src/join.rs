@@ -66,6 +66,7 @@ impl Shard {
             registrations: AHashMap::with_hasher(hasher.clone()),
             calls: AHashMap::with_hasher(hasher.clone()),
             invocations: Invocations::new(hasher),
+            testaments: None,
             services: 0,
             ended_inputs: None,
         });
@@ -75,7 +76,8 @@ impl Shard {
         connection.reads_extensions = reads_extensions(agent.as_ref().and_then(Value::as_str), features);
         connection.deadlines.hello = NEVER;
         self.park(slot, Parked::JOINING);
-        self.ask_home(session, HomeRequest::Join, Some(slot));
+        let arrival = Box::new(self.arrival(slot, session));
+        self.ask_home(session, HomeRequest::Join(arrival), Some(slot));
     }
 
     /// The home shard's answer to a join.
@@ -87,7 +89,8 @@ impl Shard {
             Err(JoinRefusal::IdTaken) => {
                 let id = self.random_session_id();
                 Arc::make_mut(&mut self.sessions[session].identity).session = id;
-                self.ask_home(session, HomeRequest::Join, None);
+                let arrival = Box::new(self.arrival(slot, session));
+                self.ask_home(session, HomeRequest::Join(arrival), None);
             }
             Err(JoinRefusal::Full) => {
                 add(&self.counters().refused_sessions, 1);
@@ -110,7 +113,8 @@ impl Shard {
 
     /// Queues ABORT.
     pub(crate) fn abort(&mut self, slot: u32, reason: &str, text: &str) {
-        if self.connections[slot].link != crate::connection::Link::Open {
+        let connection = &self.connections[slot];
+        if connection.link != crate::connection::Link::Open || connection.is_dismissed {
             return;
         }
         let session = self.connections[slot].session.and_then(|session| self.sessions.get(session));
@@ -131,11 +135,12 @@ impl Shard {
         entry.state = SessionState::Open;
         let identity = entry.identity.clone();
         let id = identity.session;
-        let realm = shared.config.realms[entry.realm.index()].name.as_str();
+        let settings = &shared.config.realms[entry.realm.index()];
+        let realm = settings.name.as_str();
         let text = |text| Value::Str(Cow::Borrowed(text));
         let mut sent = Err(Unsent::TooLong);
         // A peer that takes 512 octets at a time could not join at all otherwise.
-        for roles in [feature::welcome_roles(), feature::bare_welcome_roles()] {
+        for roles in [feature::welcome_roles(settings.meta), feature::bare_welcome_roles()] {
             let details = [
                 ("realm", text(realm)),
                 ("authid", text(&identity.authid)),

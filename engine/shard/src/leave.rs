@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use wampline_routing::meta::Testament;
 use wampline_routing::{CancelMode, PayloadAttributes, error_uri};
 use wampline_wire::{Dict, Message, Payload, SubscriptionId, Value};
 
 use crate::connection::{Link, NEVER, Parked};
 use crate::counters::{add, set};
 use crate::frame::{Frame, HomeRequest, Reply, ReplyOutcome};
+use crate::input::VISITS_PER_TURN;
 use crate::session::SessionState;
 use crate::shard::Shard;
 use crate::{Now, ShutdownMode};
@@ -40,6 +42,7 @@ pub(crate) struct Shutdown {
 #[derive(Debug)]
 pub(crate) struct Departure {
     session: u32,
+    testaments: std::vec::IntoIter<Testament>,
     memberships: Vec<SubscriptionId>,
 }
 
@@ -104,17 +107,27 @@ impl Shard {
         for service in services.into_values() {
             self.release_waiting(service);
         }
-        let memberships = self.sessions[session].subscriptions.keys().copied().collect();
-        self.departures.push_back(Departure { session, memberships });
+        let entry = &mut self.sessions[session];
+        let memberships = entry.subscriptions.keys().copied().collect();
+        let testaments = entry.testaments.take().map(|testaments| testaments.into_publications());
+        let testaments = testaments.unwrap_or_default();
+        self.departures.push_back(Departure { session, testaments, memberships });
     }
 
-    /// Takes back memberships of departed sessions; the last frame of each to its home follows.
+    /// Publishes the testaments of departed sessions and takes back their memberships; the last frame of each to its home follows.
     pub(crate) fn depart(&mut self) {
         let mut budget = DEPART_PER_ROUND;
         while budget > 0
             && let Some(departure) = self.departures.front_mut()
         {
             let session = departure.session;
+            if let Some(testament) = departure.testaments.next() {
+                self.publish_testament(session, &testament);
+                if self.visits >= VISITS_PER_TURN {
+                    return;
+                }
+                continue;
+            }
             let Some(subscription) = departure.memberships.pop() else {
                 self.departures.pop_front();
                 self.ask_home(session, HomeRequest::Leave, None);

@@ -22,6 +22,7 @@ mod join;
 mod keep;
 mod lane;
 mod leave;
+mod meta;
 mod outbox;
 mod output;
 mod publish;
@@ -37,6 +38,7 @@ pub use counters::Counters;
 pub use frame::Batch;
 pub use output::Output;
 pub use shard::{Shard, Shared};
+pub use wampline_routing::meta::{MetaApi, UnixNanos};
 pub use wampline_routing::uri::UriRules;
 pub use wampline_routing::{RequestIds, RetainedLimits, ShardId};
 

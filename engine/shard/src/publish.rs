@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use wampline_routing::feature::{ClientFeature, ClientRole};
+use wampline_routing::meta::Testament;
 use wampline_routing::uri::{MatchPolicy, is_reserved};
 use wampline_routing::{
     Publication, PublishOptionError, PublishOptions, RealmId, SessionRef, ShardId, ShardSet, Terms, error_uri,
@@ -76,6 +77,23 @@ impl Shard {
         {
             let _ = self.post(slot, &Message::Published { request, publication }, EVENT_BYTES);
         }
+    }
+
+    /// Publishes a testament of a session that has left, as if the session still published.
+    pub(crate) fn publish_testament(&mut self, session: u32, testament: &Testament) {
+        let (mut options, read) = PublishOptions::read(&testament.options());
+        if self.set_terms(session, &testament.topic, &mut options, read).is_err() {
+            return add(&self.counters().publications_dropped, 1);
+        }
+        self.spread(Accepted {
+            from: None,
+            realm: self.sessions[session].realm,
+            topic: &testament.topic,
+            payload: testament.payload.as_payload(),
+            terms: options.terms,
+            excluded: None,
+            acknowledge: None,
+        });
     }
 
     /// The home shard keeps a publication.

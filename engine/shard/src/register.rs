@@ -1,13 +1,12 @@
 //! REGISTER and UNREGISTER of sessions on this shard, the directory's answers, and what it takes away.
 
-use std::borrow::Cow;
-
 use wampline_routing::feature::{ClientFeature, ClientRole};
 use wampline_routing::uri::is_reserved;
 use wampline_routing::{Granted, Refusal, RegisterOptions, error_uri};
-use wampline_wire::{Dict, Message, RegistrationId, RequestId, RequestType, Value};
+use wampline_wire::{Dict, Message, RegistrationId, RequestId, RequestType};
 
 use crate::frame::HomeRequest;
+use crate::meta::revoked;
 use crate::session::{Bounded, Service, SessionState};
 use crate::shard::Shard;
 
@@ -98,19 +97,21 @@ impl Shard {
     }
 
     /// The directory has taken a registration away ("Registration Revocation").
-    pub(crate) fn registration_revoked(&mut self, session: u32, registration: RegistrationId, reason: &str) {
+    pub(crate) fn registration_revoked(
+        &mut self,
+        session: u32,
+        registration: RegistrationId,
+        reason: Option<&str>,
+    ) {
         self.end_service(session, registration);
         let entry = &self.sessions[session];
         let (SessionState::Open, Some(slot)) = (entry.state, entry.connection) else { return };
         if !entry.features.has(ClientRole::Callee, ClientFeature::RegistrationRevocation) {
             return;
         }
-        let details = [
-            ("registration", Value::Uint(registration.get())),
-            ("reason", Value::Str(Cow::Borrowed(reason))),
-        ];
+        let details = revoked("registration", registration.get(), reason);
         let details = Some(Dict::pairs(&details));
-        let estimate = MESSAGE_BYTES + reason.len();
+        let estimate = MESSAGE_BYTES + reason.map_or(0, str::len);
         let _ = self.post(slot, &Message::Unregistered { request: None, details }, estimate);
     }
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use crate::frame::Invoke;
 use ahash::{AHashMap, AHashSet};
 use wampline_routing::feature::ClientFeatures;
+use wampline_routing::meta::Testaments;
 use wampline_routing::{Identity, Invocations, Member, RealmId, RequestSequence};
 use wampline_wire::{RegistrationId, RequestId, SessionId, SubscriptionId};
 
@@ -42,6 +43,8 @@ pub(crate) struct Session {
     /// Calls that wait for their answer, by CALL.Request, with their slot.
     pub(crate) calls: AHashMap<RequestId, u32>,
     pub(crate) invocations: Invocations,
+    /// What it wants to have published when it ends.
+    pub(crate) testaments: Option<Box<Testaments>>,
     /// How many services with a bound it has had.
     pub(crate) services: u32,
     /// Calls that have ended before their caller sent the last chunk: what else it sends of them is dropped.

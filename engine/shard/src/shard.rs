@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ahash::AHashMap;
+use wampline_routing::meta::UnixNanos;
 use wampline_routing::{CallRef, Calls, Members, RealmId, Replica, SessionRef, ShardId, Stubs};
 use wampline_wire::RegistrationId;
 
@@ -39,6 +40,8 @@ pub struct Shared {
     pub counters: Box<[Counters]>,
     /// Connections open now, by listener, over all shards.
     pub(crate) listener_connections: Box<[AtomicUsize]>,
+    /// What time it was on the wall when [`Now`] was 0.
+    epoch: UnixNanos,
 }
 
 impl Shared {
@@ -46,7 +49,23 @@ impl Shared {
     pub fn new(config: Config, shards: u16) -> Arc<Shared> {
         let counters = (0..shards).map(|_| Counters::default()).collect();
         let listener_connections = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
-        Arc::new(Shared { config, shards, counters, listener_connections })
+        let epoch = UnixNanos::default();
+        Arc::new(Shared { config, shards, counters, listener_connections, epoch })
+    }
+
+    /// The same, where wall time is known: `epoch` is what it was when [`Now`] was 0. (Without it the clock of the wall begins
+    /// in 1970. Only what people read depends on it; steps of the wall's clock while the router runs are not followed.)
+    pub fn with_epoch(config: Config, shards: u16, epoch: UnixNanos) -> Arc<Shared> {
+        let mut shared = Shared::new(config, shards);
+        if let Some(shared) = Arc::get_mut(&mut shared) {
+            shared.epoch = epoch;
+        }
+        shared
+    }
+
+    /// What time it is on the wall.
+    pub(crate) fn wall_time(&self, now: Now) -> UnixNanos {
+        UnixNanos(self.epoch.0.saturating_add(now.0))
     }
 
     /// The home shard of a realm: a hash of its name (FNV-1a, the same in every run).
@@ -229,6 +248,7 @@ impl Shard {
             peer,
             deadlines: Deadlines::hello_by(hello_by),
             past_invocations: 0,
+            is_dismissed: false,
             had_session: false,
         });
         add(&self.counters().accepted, 1);

@@ -77,6 +77,8 @@ fn limits(raw: raw::Limits, found: &mut Diagnostics) -> (shard::Limits, usize) {
         calls_per_session_max: raw.calls_per_session_max.get(found),
         invocations_per_session_max: raw.invocations_per_session_max.get(found),
         sessions_per_realm_max: raw.sessions_per_realm_max.get(found),
+        testaments_per_session_max: raw.testaments_per_session_max.get(found),
+        testament_bytes_per_session_max: raw.testament_bytes_per_session_max.get(found),
         calls_per_callee_queued_max: raw.calls_per_callee_queued_max.get(found),
         calls_per_callee_queued_bytes_max: raw.calls_per_callee_queued_bytes_max.get(found),
         rerouting_bytes_max: raw.rerouting_bytes_max.get(found),
@@ -209,6 +211,7 @@ fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec
     for raw in raw.into_inner() {
         let place = raw.name.span();
         let (uri_rules, request_ids) = (raw.uri_rules.get(found), raw.request_ids.get(found));
+        let meta = raw.meta.get(found);
         let (call_timeout, call_timeout_max) = (raw.call_timeout.get(found), raw.call_timeout_max.get(found));
         let features = raw.features.get(found);
         let retained = shard::RetainedLimits {
@@ -236,6 +239,7 @@ fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec
             trust_levels,
             retained,
             history,
+            meta,
         });
     }
     realms

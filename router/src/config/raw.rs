@@ -9,7 +9,7 @@ use toml::Spanned;
 use wampline_driver::DriverChoice;
 use wampline_routing::Disclose;
 use wampline_routing::uri::MatchPolicy;
-use wampline_shard::{FeatureRules, RequestIds, ShutdownMode, UriRules};
+use wampline_shard::{FeatureRules, MetaApi, RequestIds, ShutdownMode, UriRules};
 use wampline_wire::Serializer;
 
 use super::values::{Checked, Choice, Count, Named, OrOff, Pattern, Pin, Shards, Size, Span, Text};
@@ -103,6 +103,10 @@ pub(super) struct Limits {
     pub invocations_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
     /// Sessions of one realm.
     pub sessions_per_realm_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
+    /// Testaments of one session.
+    pub testaments_per_session_max: Checked<Count<0, COUNT_MAX, 64>>,
+    /// Octets of a session's testaments: topics, arguments and options.
+    pub testament_bytes_per_session_max: Checked<Size<{ 1 << 10 }, { 4 << 30 }, { 256 << 10 }>>,
     /// Calls that wait for one callee which has as many invocations as its `concurrency` allows.
     pub calls_per_callee_queued_max: Checked<Count<0, COUNT_MAX, { 1 << 12 }>>,
     /// Octets of the arguments of such calls.
@@ -180,6 +184,9 @@ pub(super) struct Realm {
     /// How request ids are checked.
     #[serde(default)]
     pub request_ids: Checked<Choice<RequestIds>>,
+    /// What of the meta API is on offer: nothing, what reads, or everything.
+    #[serde(default)]
+    pub meta: Checked<Choice<MetaApi>>,
     /// How long a call that asks for no `timeout` may take.
     #[serde(default)]
     pub call_timeout: Checked<OrOff<Span<{ MS }, { 24 * H }, { 30 * S }>, false>>,
@@ -342,6 +349,11 @@ impl Named for DriverChoice {
 impl Named for UriRules {
     const CHOICES: &'static [(&'static str, UriRules)] =
         &[("loose", UriRules::Loose), ("strict", UriRules::Strict)];
+}
+
+impl Named for MetaApi {
+    const CHOICES: &'static [(&'static str, MetaApi)] =
+        &[("read", MetaApi::Read), ("full", MetaApi::Full), ("off", MetaApi::Off)];
 }
 
 impl Named for RequestIds {

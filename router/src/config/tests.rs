@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use wampline_driver::{DriverChoice, Endpoint};
 use wampline_routing::Disclose;
-use wampline_shard::{FeatureRules, Limits, RequestIds, RetainedLimits, ShutdownMode, UriRules};
+use wampline_shard::{FeatureRules, Limits, MetaApi, RequestIds, RetainedLimits, ShutdownMode, UriRules};
 use wampline_transports::server::Origins;
 use wampline_wire::Serializer;
 
@@ -116,6 +116,8 @@ fn every_key_arrives() {
         calls_per_session_max = 7
         invocations_per_session_max = 8
         sessions_per_realm_max = 9
+        testaments_per_session_max = 10
+        testament_bytes_per_session_max = "11KiB"
         calls_per_callee_queued_max = 10
         calls_per_callee_queued_bytes_max = "11KiB"
         rerouting_bytes_max = "12KiB"
@@ -139,6 +141,7 @@ fn every_key_arrives() {
         name = "com.example.one"
         uri_rules = "strict"
         request_ids = "strict"
+        meta = "full"
         call_timeout = "5s"
         call_timeout_max = "1m"
         features = "strict"
@@ -168,6 +171,8 @@ fn every_key_arrives() {
         calls_per_session_max: 7,
         invocations_per_session_max: 8,
         sessions_per_realm_max: 9,
+        testaments_per_session_max: 10,
+        testament_bytes_per_session_max: 11 << 10,
         calls_per_callee_queued_max: 10,
         calls_per_callee_queued_bytes_max: 11 << 10,
         rerouting_bytes_max: 12 << 10,
@@ -213,6 +218,7 @@ fn every_key_arrives() {
     let [history] = one.history.rules() else { panic!("one rule") };
     assert_eq!((&*history.uri, history.events_max, history.octets_max), ("com.log", 8, 9 << 10));
     assert!(two.history.rules().is_empty());
+    assert_eq!((one.meta, two.meta), (MetaApi::Full, MetaApi::Read));
 }
 
 #[test]

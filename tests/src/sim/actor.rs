@@ -69,6 +69,7 @@ impl Actor {
                 _ => {}
             },
             (Phase::InSession, Some(session)) => self.act_in_session(session, world, oracle),
+            (Phase::Dismissed, _) if self.random.u8(..60) == 0 => self.disconnect(world, oracle),
             (Phase::Silent, _) if self.random.u8(..60) == 0 => self.disconnect(world, oracle),
             _ => {}
         }
@@ -84,7 +85,8 @@ impl Actor {
             17..=45 => self.publish(session, oracle),
             46..=53 => self.register(session, oracle),
             54..=57 => self.unregister(session, oracle),
-            58..=74 => self.call(session, oracle),
+            58..=71 => self.call(session, oracle),
+            72..=74 => self.call_meta(session, oracle),
             75..=77 => self.cancel(session, oracle),
             78..=91 => self.answer_one(session, oracle),
             92..=93 => self.freeze(world),
@@ -126,6 +128,12 @@ impl Actor {
             self.session = None;
             self.phase = match (&message[0], message[2].as_str()) {
                 (code, Some("wamp.close.system_shutdown")) if code == 6 => {
+                    if self.random.bool() {
+                        self.peer.send(&json!([6, {}, "wamp.close.goodbye_and_out"]));
+                    }
+                    Phase::Dismissed
+                }
+                (code, Some("wamp.close.killed")) if code == 6 => {
                     if self.random.bool() {
                         self.peer.send(&json!([6, {}, "wamp.close.goodbye_and_out"]));
                     }
@@ -276,7 +284,11 @@ impl Actor {
     }
 
     fn subscribe(&mut self, session: SessionNo, oracle: &mut Oracle) {
-        let (request, Pattern { policy, uri }) = (self.request(), self.pool.pattern(&mut self.random));
+        let pattern = match self.random.u8(..8) {
+            0 => pool::meta_pattern(&mut self.random),
+            _ => self.pool.pattern(&mut self.random),
+        };
+        let (request, Pattern { policy, uri }) = (self.request(), pattern);
         let uri = if self.random.u8(..30) == 0 { pool::bad_uri(&mut self.random) } else { &uri };
         let mut options = json!({"match": policy.name()});
         if self.random.u8(..3) == 0 {
@@ -354,6 +366,30 @@ impl Actor {
             2 => options["exclude_authid"] = chosen.iter().map(|(_, authid)| authid.clone()).collect(),
             _ => options["eligible_authid"] = chosen.iter().map(|(_, authid)| authid.clone()).collect(),
         }
+    }
+
+    /// Asks the router itself.
+    fn call_meta(&mut self, session: SessionNo, oracle: &mut Oracle) {
+        let request = self.request();
+        let other = self.random.usize(..oracle.sessions.len());
+        let other = oracle.sessions[other].id.unwrap_or(1);
+        let (procedure, arguments) = match self.random.u8(..16) {
+            0 => ("wamp.session.kill", json!([other])),
+            1..=4 => ("wamp.session.count", json!([])),
+            5..=8 => ("wamp.session.self", json!([])),
+            9 => ("wamp.session.get", json!([other])),
+            10 => ("wamp.subscription.list", json!([])),
+            11 => ("wamp.registration.list", json!([])),
+            12 => ("wamp.subscription.match", json!([self.pool.uri(&mut self.random)])),
+            13 => ("wamp.registration.match", json!([self.pool.uri(&mut self.random)])),
+            14 => {
+                let number = oracle.sessions[session].wills.len();
+                let topic = self.pool.uri(&mut self.random);
+                ("wamp.session.add_testament", json!([topic, ["will", session, number], {}]))
+            }
+            _ => ("wamp.no.such.procedure", json!([])),
+        };
+        self.send(session, &json!([48, request, {}, procedure, arguments]), oracle);
     }
 
     fn call(&mut self, session: SessionNo, oracle: &mut Oracle) {

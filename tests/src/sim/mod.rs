@@ -13,7 +13,7 @@ mod watch;
 use std::fmt;
 use std::time::Duration;
 
-use wampline_shard::{Now, RequestIds, ShutdownMode};
+use wampline_shard::{MetaApi, Now, RequestIds, ShutdownMode};
 
 use crate::config;
 use crate::world::{LaneBounds, World};
@@ -50,6 +50,10 @@ pub struct Summary {
     pub events: u64,
     /// EVENTs received that were retained.
     pub retained: u64,
+    /// Events that the router published of its own accord.
+    pub meta_events: u64,
+    /// Testaments received.
+    pub wills: u64,
     /// Calls answered.
     pub answers: u64,
     /// Calls that came to their callee by way of another one, which was about to begin or to end.
@@ -105,6 +109,8 @@ impl Summary {
         self.sessions += other.sessions;
         self.events += other.events;
         self.retained += other.retained;
+        self.meta_events += other.meta_events;
+        self.wills += other.wills;
         self.answers += other.answers;
         self.crossings += other.crossings;
         self.cuts += other.cuts;
@@ -149,6 +155,7 @@ impl Simulation {
         if is_tight {
             config.limits.outbox_bytes_max = 1024 << random.u32(..5);
         }
+        config.realms.iter_mut().for_each(|realm| realm.meta = MetaApi::Full);
         let is_strict = random.u8(..3) == 0;
         if is_strict {
             config.realms.iter_mut().for_each(|realm| realm.request_ids = RequestIds::Strict);

@@ -52,6 +52,21 @@ impl Pool {
     }
 }
 
+/// A topic of the router's own, or several.
+pub(crate) fn meta_pattern(random: &mut Rng) -> Pattern {
+    let (policy, uri) = [
+        (Policy::Exact, "wamp.session.on_join"),
+        (Policy::Exact, "wamp.session.on_leave"),
+        (Policy::Exact, "wamp.subscription.on_subscribe"),
+        (Policy::Exact, "wamp.registration.on_register"),
+        (Policy::Prefix, "wamp."),
+        (Policy::Prefix, "wamp.subscription."),
+        (Policy::Prefix, "wamp.registration"),
+        (Policy::Wildcard, "wamp.."),
+    ][random.usize(..8)];
+    Pattern { policy, uri: uri.into() }
+}
+
 /// A URI that breaks the rules.
 pub(crate) fn bad_uri(random: &mut Rng) -> &'static str {
     ["a..b", "a b", "", "a#", "wamp.x"][random.usize(..5)]

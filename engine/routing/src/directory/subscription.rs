@@ -8,15 +8,15 @@ use smallvec::SmallVec;
 use wampline_wire::{SessionId, SubscriptionId};
 
 use crate::key::{RealmId, ShardId};
+use crate::meta::{Created, SessionSet};
 use crate::pattern::PatternTable;
 use crate::replica::Delta;
-use crate::uri::MatchPolicy;
 use crate::visibility::{DeltaNumber, Visibility};
 
 #[derive(Debug)]
 pub(super) struct Subscription {
-    pub(super) policy: MatchPolicy,
-    pub(super) topic: Arc<str>,
+    pub(super) created: Created,
+    pub(super) members: SessionSet,
     pub(super) shards: SmallVec<[Presence; 1]>,
     /// The members that are nodes of its ring, with their keys.
     pub(super) nodes: BTreeMap<SessionId, Arc<str>>,
@@ -60,15 +60,14 @@ pub(super) fn new_subscription(
     last: &mut u64,
     topics: &mut PatternTable<SubscriptionId>,
     subscriptions: &mut AHashMap<SubscriptionId, Subscription>,
-    policy: MatchPolicy,
-    topic: &str,
+    created: Created,
 ) -> SubscriptionId {
     *last += 1;
     let new = SubscriptionId::new(*last).expect("invariant: fewer than 2^53 subscriptions");
-    topics.insert(policy, topic, new).expect("invariant: the pattern is admitted");
+    topics.insert(created.policy, &created.uri, new).expect("invariant: the pattern is admitted");
     let entry = Subscription {
-        policy,
-        topic: topic.into(),
+        created,
+        members: SessionSet::new(),
         shards: SmallVec::new(),
         nodes: BTreeMap::new(),
         is_pinned: false,

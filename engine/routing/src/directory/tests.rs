@@ -1,6 +1,7 @@
 //! The directory by itself: joining, limits, subscribing, registering, leaving.
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::options::{InvocationPolicy, RegisterOptions};
 
 const LIMITS: DirectoryLimits =
     DirectoryLimits { sessions_max: 3, subscriptions_per_session_max: 2, registrations_per_session_max: 2 };
@@ -24,6 +25,19 @@ fn at(n: u64) -> SessionRef {
     SessionRef { shard: ShardId((n % 2) as u16), slot: n as u32, guard: 0 }
 }
 
+/// Session n, as it joins.
+fn arrival(n: u64) -> Arrival {
+    let identity = Identity {
+        session: session(n),
+        authid: format!("id-{n}").into(),
+        authrole: "anonymous".into(),
+        authmethod: "anonymous",
+        authprovider: "static",
+    };
+    let transport = Transport { kind: "rawsocket", serializer: "cbor", tls: false, peer: None };
+    Arrival { identity: Arc::new(identity), transport }
+}
+
 impl Realm {
     fn new() -> Realm {
         let directory = Directory::new(RealmId(0), LIMITS, &RandomState::with_seed(1));
@@ -33,7 +47,7 @@ impl Realm {
     fn with_sessions(count: u64) -> Realm {
         let mut realm = Realm::new();
         for n in 1..=count {
-            realm.directory.join(session(n), at(n), &mut realm.out);
+            realm.directory.join(arrival(n), at(n), &mut realm.out);
         }
         let answers = realm.answers();
         assert!(answers.iter().all(|(_, answer)| *answer == Answer::Joined(Ok(()))));
@@ -83,9 +97,9 @@ fn registered(id: u64, registration: u64) -> Answer {
 #[test]
 fn an_id_in_use_and_a_full_realm_are_refused() {
     let mut realm = Realm::with_sessions(2);
-    realm.directory.join(session(1), at(7), &mut realm.out);
-    realm.directory.join(session(3), at(3), &mut realm.out);
-    realm.directory.join(session(4), at(4), &mut realm.out);
+    realm.directory.join(arrival(1), at(7), &mut realm.out);
+    realm.directory.join(arrival(3), at(3), &mut realm.out);
+    realm.directory.join(arrival(4), at(4), &mut realm.out);
     let expected = [
         (7, Answer::Joined(Err(JoinRefusal::IdTaken))),
         (3, Answer::Joined(Ok(()))),
@@ -204,9 +218,9 @@ fn a_revoked_subscription_may_be_unsubscribed_from_once() {
     realm.applied(9);
     let topic = SubscriptionId::new(1).unwrap();
     assert!(!realm.directory.revoke(topic, session(1), None, &mut realm.out), "it is not a member");
-    assert!(realm.directory.revoke(topic, session(2), Some("why"), &mut realm.out));
+    assert!(realm.directory.revoke(topic, session(2), Some("why".into()), &mut realm.out));
     assert!(!realm.directory.revoke(topic, session(2), None, &mut realm.out), "it is none any more");
-    assert_eq!(realm.answers(), [(2, Answer::Revoked(topic, Some("why".into())))]);
+    assert_eq!(realm.answers(), [(2, Answer::SubscriptionRevoked(topic, Some("why".into())))]);
     realm.directory.unsubscribe(session(2), request(2), topic, &mut realm.out);
     realm.directory.unsubscribe(session(2), request(3), topic, &mut realm.out);
     let expected = [
@@ -224,7 +238,7 @@ fn the_answer_comes_before_the_revocation() {
     let topic = SubscriptionId::new(1).unwrap();
     assert!(realm.directory.revoke(topic, session(1), None, &mut realm.out));
     assert_eq!(realm.answers(), []);
-    assert_eq!(realm.applied(1), [(1, subscribed(1, 1)), (1, Answer::Revoked(topic, None))]);
+    assert_eq!(realm.applied(1), [(1, subscribed(1, 1)), (1, Answer::SubscriptionRevoked(topic, None))]);
 }
 
 #[test]
@@ -291,7 +305,7 @@ fn who_forces_a_registration_takes_it_from_all_others() {
     realm.applied(9);
     realm.register_with(3, 1, "procedure", RegisterOptions { force_reregister: true, ..Default::default() });
     let first = RegistrationId::new(1).unwrap();
-    let lost = Answer::RegistrationRevoked(first, "registered by another session");
+    let lost = Answer::RegistrationRevoked(first, Some(registrations::REREGISTERED.into()));
     assert_eq!(realm.applied(9), [(1, lost.clone()), (2, lost), (3, registered(1, 2))]);
     // An UNREGISTER that crosses the revocation succeeds, once.
     realm.directory.unregister(session(1), request(2), first, &mut realm.out);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::meta::Told;
 use super::retained::Retained;
 use super::{Hold, ID_MAX, Oracle, Pending, SessionNo, Step, Verdict, code};
 use crate::sim::pool::{Pattern, Policy};
@@ -23,13 +24,17 @@ pub(crate) struct Membership {
     /// What has come of retained events, if it has asked for them.
     pub(super) retained: Option<Retained>,
     /// When SUBSCRIBE was sent: what the session itself publishes later waits for the answer.
-    asked_at: Step,
+    pub(super) asked_at: Step,
     /// When SUBSCRIBED was received.
     pub(super) since: Step,
     /// When UNSUBSCRIBE was sent.
     pub(super) ending_at: Option<Step>,
     /// How many of a publisher's publications have been accounted for.
     pub(super) seen: BTreeMap<SessionNo, usize>,
+    /// How many testaments of a session have been accounted for.
+    pub(super) wills: BTreeMap<SessionNo, usize>,
+    /// What the router has told of its own accord.
+    pub(super) told: Told,
 }
 
 pub(super) struct Publication {
@@ -132,8 +137,16 @@ impl Oracle {
             Pending::Unsubscribe(ending, sent_at) if *ending == id => Some(*sent_at),
             _ => None,
         });
-        let seen = BTreeMap::new();
-        let membership = Membership { pattern, retained, asked_at, since, ending_at: under_way, seen };
+        let membership = Membership {
+            pattern,
+            retained,
+            asked_at,
+            since,
+            ending_at: under_way,
+            seen: BTreeMap::new(),
+            wills: BTreeMap::new(),
+            told: Told::default(),
+        };
         entry.memberships.insert(id, membership);
         Ok(())
     }
@@ -149,6 +162,19 @@ impl Oracle {
     pub(super) fn event(&mut self, session: SessionNo, message: &Value) -> Verdict {
         self.summary.events += 1;
         let id = message[1].as_u64().ok_or("no subscription id")?;
+        let named = message[3]["topic"].as_str();
+        let membership = self.sessions[session].memberships.get(&id).ok_or("no such membership")?;
+        let topic = named.unwrap_or(&membership.pattern.uri).to_owned();
+        if topic.starts_with("wamp.") {
+            let is_named = (membership.pattern.policy != Policy::Exact) == named.is_some();
+            if !is_named || !membership.pattern.matches(&topic) {
+                return Err("the topic is wrong".into());
+            }
+            return self.meta_event(session, id, &topic, &message[4]);
+        }
+        if message[4][0] == "will" {
+            return self.will_event(session, id, message);
+        }
         let number = message[4][0].as_u64().ok_or("not one of our publications")? as usize;
         let publication = self.publications.get(number).ok_or("nobody has published this")?;
         let publisher = publication.publisher;

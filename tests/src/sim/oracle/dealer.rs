@@ -10,7 +10,7 @@ use crate::sim::pool::{Pattern, Policy};
 pub(crate) struct Registration {
     pattern: Pattern,
     /// When REGISTER was sent: what the session itself calls later waits for the answer.
-    asked_at: Step,
+    pub(super) asked_at: Step,
     /// When REGISTERED was received.
     since: Step,
     /// When UNREGISTER was sent.

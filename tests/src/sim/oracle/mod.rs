@@ -9,6 +9,7 @@
 
 mod broker;
 mod dealer;
+mod meta;
 mod rest;
 mod retained;
 
@@ -20,6 +21,7 @@ use super::Summary;
 use super::pool::Pattern;
 use broker::{Asked, Membership, Publication};
 use dealer::{Answer, Call, Invocation, Registration};
+use meta::{Ask, Will};
 
 /// Counts messages.
 pub(crate) type Step = u64;
@@ -52,7 +54,17 @@ pub(crate) struct Session {
     realm: String,
     /// Its id and authid, once it has been welcomed.
     pub(crate) identity: Option<(u64, String)>,
+    /// When HELLO was sent.
+    hello_at: Step,
+    /// Its id, once it has heard it.
+    pub(crate) id: Option<u64>,
     state: State,
+    /// Its testaments, in the order in which it asked for them.
+    pub(crate) wills: Vec<Will>,
+    /// Somebody has asked for its end.
+    kill_sent: bool,
+    /// Its end has been reported to who asked for it.
+    is_killed: bool,
     /// From here on nothing is owed to it: its client has begun to end it, or the router has cut it.
     pub(crate) ending_at: Option<Step>,
     /// It has announced that it can be interrupted.
@@ -93,6 +105,8 @@ enum Pending {
     Call(usize),
     /// Refused for its URI.
     Refused,
+    /// A call of the router's own procedures.
+    Meta(Ask),
 }
 
 /// A session holds, or asks for, a procedure.
@@ -165,10 +179,16 @@ impl Oracle {
 
     /// A client sends HELLO.
     pub(crate) fn hello(&mut self, realm: &str, can_cancel: bool) -> SessionNo {
+        self.step += 1;
         self.sessions.push(Session {
             realm: realm.into(),
             identity: None,
+            hello_at: self.step,
+            id: None,
             state: State::Joining,
+            wills: Vec::new(),
+            kill_sent: false,
+            is_killed: false,
             ending_at: None,
             can_cancel,
             violated: false,
@@ -210,6 +230,10 @@ impl Oracle {
             Some(code::UNSUBSCRIBE) => self.unsubscribe(session, request, message),
             Some(code::REGISTER) => self.register(session, request, message),
             Some(code::UNREGISTER) => self.unregister(session, request, message),
+            Some(code::CALL) if message[3].as_str().is_some_and(|uri| uri.starts_with("wamp.")) => {
+                let pending = self.meta_call(session, message);
+                self.sessions[session].pending.insert((code::CALL, request), pending);
+            }
             Some(code::CALL) => self.call(session, request, message),
             Some(code::CANCEL) => self.cancel(session, request),
             Some(code::YIELD) if message[2]["progress"] == true => self.progressed(session, request),
@@ -322,7 +346,10 @@ impl Oracle {
             }
             (code::RESULT, _) => {
                 let pending = self.finish(session, code::CALL, request.ok_or("no request")?)?;
-                self.result(session, pending, message)
+                match pending {
+                    Pending::Meta(ask) => self.meta_result(session, ask, message),
+                    pending => self.result(session, pending, message),
+                }
             }
             _ => Err("not expected from a router".into()),
         }
@@ -346,6 +373,7 @@ impl Oracle {
         let authid = message[2]["authid"].as_str().ok_or("no authid")?;
         self.sessions[session].identity = Some((id, authid.into()));
         self.sessions[session].state = State::Open;
+        self.sessions[session].id = Some(id);
         self.summary.sessions += 1;
         Ok(())
     }
@@ -374,6 +402,11 @@ impl Oracle {
             return Ok(());
         }
         let entry = &mut self.sessions[session];
+        if entry.kill_sent && message[2].as_str() == Some("wamp.close.killed") {
+            entry.state = State::Ended;
+            self.ending(session);
+            return Ok(());
+        }
         if !entry.goodbye_sent {
             return Err("unasked for".into());
         }
@@ -407,6 +440,7 @@ impl Oracle {
             }
             Pending::Register(_, hold, ..) => self.registration_refused(hold, uri),
             Pending::Call(call) => self.call_failed(session, call, uri, message),
+            Pending::Meta(ask) => self.meta_error(ask, uri),
             other => Err(format!("not an error that {other:?} can have")),
         }
     }

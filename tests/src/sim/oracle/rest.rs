@@ -9,6 +9,9 @@ impl Oracle {
             if session.state == State::Ended {
                 continue;
             }
+            if session.kill_sent && !session.is_killed && !session.goodbye_sent && !session.violated {
+                continue; // Who asked for its end may have gone before that was heard.
+            }
             if session.ending_at.is_some() {
                 return Err(format!("at rest: the end of s{n} has not been answered"));
             }
@@ -22,6 +25,8 @@ impl Oracle {
                 ));
             }
             self.check_events(n, session)?;
+            self.check_told(n, session)?;
+            self.check_wills(n, session)?;
         }
         self.release_holds();
         Ok(())
