@@ -93,3 +93,32 @@ fn lists_hold_for_the_one_who_asks_and_those_of_sessions_are_not_kept() {
         stage.finish();
     }
 }
+
+#[test]
+fn a_client_asks_for_the_events_of_its_subscription() {
+    for mut stage in stages(with_histories) {
+        stage.play(
+            r#"
+            p> [16, 1, {"acknowledge": true}, "com.log.auth", [1]]
+            p< [17, 1, $first]
+            p> [16, 2, {"acknowledge": true}, "com.log.auth", [2], {"k": "v"}]
+            p< [17, 2, $second]
+            a> [32, 1, {}, "com.log.auth"]
+            a< [33, 1, $s]
+            a> [32, 2, {}, "com.other"]
+            a< [33, 2, $other]
+            a> [48, 3, {}, "wamp.subscription.get_events", [$s]]
+            a< [50, 3, {...}, [{..., "publication": $first, "args": [1]}, {..., "publication": $second, "args": [2], "kwargs": {"k": "v"}}]]
+            a> [48, 4, {}, "wamp.subscription.get_events", [$s], {"limit": 1, "reverse": true}]
+            a< [50, 4, {...}, [{..., "publication": $second, "args": [2]}]]
+            a> [48, 5, {}, "wamp.subscription.get_events", [$other]]
+            a< [50, 5, {}]
+            a> [48, 6, {}, "wamp.subscription.get_events", [4711]]
+            a< [8, 48, 6, {}, "wamp.error.no_such_subscription", $_]
+            a> [48, 7, {}, "wamp.subscription.get_events", [$s], {"limit": "few"}]
+            a< [8, 48, 7, {}, "wamp.error.invalid_argument", $_]
+            "#,
+        );
+        stage.finish();
+    }
+}

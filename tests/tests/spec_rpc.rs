@@ -1,8 +1,12 @@
 //! Advanced profile, remote procedure calls: progress both ways, canceling, timeouts, identification, payload passthru.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use wampline_routing::uri::MatchPolicy;
+use wampline_routing::{Disclose, Disclosure, DisclosureRule, TrustLevels, TrustRule};
+use wampline_shard::{Config, FeatureRules};
 use wampline_tests::stage::{play, play_with};
 
 #[test]
@@ -491,6 +495,63 @@ fn payload_passthru_needs_both_sides() {
         a< [68, 1, $able, {}]
         a> [70, 1, {"ppt_scheme": "mqtt"}, ["sealed"]]
         c< [8, 48, 1, {}, "wamp.error.feature_not_supported", $_]
+        "#,
+    );
+}
+
+fn with_rules(config: &mut Config) {
+    let mut disclosure = Disclosure::default();
+    for (uri, caller) in [("com.secret.", Disclose::Never), ("com.open.", Disclose::Always)] {
+        let rule = DisclosureRule { publisher: None, caller: Some(caller) };
+        disclosure.add(MatchPolicy::Prefix, uri, rule).unwrap();
+    }
+    let mut levels = TrustLevels::default();
+    let rule = TrustRule { role: Some("anonymous".into()), publisher: None, caller: Some(3) };
+    levels.add(MatchPolicy::Prefix, "com.open.", rule).unwrap();
+    config.realms[0].disclosure = Arc::new(disclosure);
+    config.realms[0].trust_levels = Arc::new(levels);
+}
+
+#[test]
+fn disclosure_and_trust_of_callers_by_policy() {
+    play_with(
+        with_rules,
+        r#"
+        a> [64, 1, {"match": "prefix", "disclose_caller": true}, "com."]
+        a< [65, 1, $r]
+        b> [48, 1, {"disclose_me": true}, "com.secret.x"]
+        b< [8, 48, 1, {}, "wamp.error.option_disallowed.disclose_me", $_]
+        b> [48, 2, {}, "com.secret.x"]
+        a< [68, 1, $r, {"procedure": "com.secret.x"}]
+        b> [48, 3, {}, "com.open.x"]
+        a< [68, 2, $r, {"procedure": "com.open.x", "caller": $session_b, "caller_authid": $authid_b, "caller_authrole": "anonymous", "trustlevel": 3}]
+        b> [48, 4, {"runmode": "all"}, "com.open.y"]
+        a< [68, 3, $r, {"procedure": "com.open.y", "caller": $session_b, "caller_authid": $authid_b, "caller_authrole": "anonymous", "trustlevel": 3}]
+        "#,
+    );
+}
+
+#[test]
+fn strict_features_end_who_has_not_announced_them() {
+    play_with(
+        |config| config.realms[0].features = FeatureRules::Strict,
+        r#"
+        a joins callee.progressive_call_invocations callee.call_canceling
+        a> [64, 1, {}, "com.procedure"]
+        a< [65, 1, $r]
+        b> [48, 1, {"progress": true}, "com.procedure"]
+        b< [3, {"message": $_}, "wamp.error.protocol_violation"]
+        b closed 1002
+        c> [48, 1, {"ppt_scheme": "mqtt"}, "com.procedure"]
+        c< [3, {"message": $_}, "wamp.error.protocol_violation"]
+        c closed 1002
+        d joins caller.progressive_call_invocations caller.payload_passthru_mode
+        d> [48, 1, {"progress": true}, "com.procedure"]
+        a< [68, 1, $r, {"progress": true}]
+        a> [70, 1, {"ppt_scheme": "mqtt"}]
+        a< [3, {"message": $_}, "wamp.error.protocol_violation"]
+        a closed 1002
+        d< [8, 48, 1, {}, "wamp.error.canceled"]
         "#,
     );
 }

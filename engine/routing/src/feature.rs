@@ -40,7 +40,7 @@ pub const ROUTER_FEATURES: &[RouterFeature] = {
     use RouterRole::{Broker, Dealer};
     &[
         row(Broker, &["acknowledge_event_received"], false),
-        row(Broker, &["event_history"], false),
+        row(Broker, &["event_history"], true),
         row(Broker, &["event_retention"], true),
         row(Broker, &["pattern_based_subscription"], true),
         row(Broker, &["payload_passthru_mode"], true),
@@ -57,11 +57,11 @@ pub const ROUTER_FEATURES: &[RouterFeature] = {
         row(Dealer, &["call_canceling", "call_cancelling"], true),
         row(Dealer, &["call_reroute"], true),
         row(Dealer, &["call_timeout"], true),
-        row(Dealer, &["call_trustlevels"], false),
+        row(Dealer, &["call_trustlevels"], true),
         row(Dealer, &["caller_identification"], true),
         row(Dealer, &["pattern_based_registration"], true),
         row(Dealer, &["payload_passthru_mode"], true),
-        row(Dealer, &["payload_transparency"], false),
+        row(Dealer, &["payload_transparency"], true),
         row(Dealer, &["progressive_call_invocations"], true),
         row(Dealer, &["progressive_call_results"], true),
         RouterFeature { beside_features: true, ..row(Dealer, &["reflection"], true) },

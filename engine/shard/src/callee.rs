@@ -8,6 +8,7 @@ use wampline_routing::{CallOptions, CallRef, CancelMode, OpenInvocation, Payload
 use wampline_wire::{Dict, Message, Payload, RegistrationId, RequestId, Value};
 
 use crate::action::Unsent;
+use crate::config::FeatureRules;
 use crate::counters::add;
 use crate::dealer::{LIMIT_EXCEEDED, MESSAGE_BYTES};
 use crate::frame::{Frame, Invoke, InvokeHead, NotInvoked, ReplyOutcome};
@@ -149,6 +150,14 @@ impl Shard {
         let mut attributes = PayloadAttributes::default();
         if !options.is_empty() {
             attributes = PayloadAttributes::from_dict(&options);
+            let entry = &self.sessions[session];
+            if attributes.is_passthru()
+                && self.shared.config.realms[entry.realm.index()].features == FeatureRules::Strict
+                && !entry.features.has(ClientRole::Callee, ClientFeature::PayloadPassthruMode)
+            {
+                let text = "YIELD in payload passthru mode, which was not announced";
+                return self.violation(slot, text);
+            }
             let is_progress = options.get("progress").and_then(|value| value.as_bool()) == Some(true);
             if is_progress && let Some(open) = self.sessions[session].invocations.get(request) {
                 // A caller that has not asked for progress has the final result only.
@@ -233,6 +242,9 @@ impl Shard {
             details.push(("caller", Value::Uint(caller.session.get())));
             details.push(("caller_authid", Value::Str(Cow::Borrowed(&caller.authid))));
             details.push(("caller_authrole", Value::Str(Cow::Borrowed(&caller.authrole))));
+        }
+        if let Some(level) = head.trust_level {
+            details.push(("trustlevel", Value::Uint(u64::from(level))));
         }
         details.extend(options.attributes.entries());
         let estimate = MESSAGE_BYTES + payload.len() + if head.names_procedure { procedure.len() } else { 0 };

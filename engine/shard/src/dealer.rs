@@ -8,12 +8,13 @@ use smallvec::SmallVec;
 use wampline_routing::feature::{ClientFeature, ClientRole};
 use wampline_routing::uri::is_reserved;
 use wampline_routing::{
-    Call, CallOptions, CallProgress, CallRef, CancelMode, PayloadAttributes, RunMode, SessionRef, Tried,
-    error_uri,
+    Call, CallOptions, CallProgress, CallRef, CancelMode, Disclose, PayloadAttributes, RunMode, SessionRef,
+    Tried, error_uri,
 };
 use wampline_wire::{Dict, Message, Payload, RequestId, RequestType, Value};
 
 use crate::action::Unsent;
+use crate::config::FeatureRules;
 use crate::counters::add;
 use crate::frame::{Frame, Invoke, Reply, ReplyOutcome};
 use crate::group::CallRole;
@@ -60,6 +61,9 @@ impl Shard {
             Ok(options) => self.call_refusal(session, options, procedure),
         };
         let options = options.unwrap_or_default();
+        if let Some(unannounced) = self.unannounced(session, &options) {
+            return self.violation(slot, unannounced);
+        }
         if let Some((error, text)) = refusal {
             if has_more {
                 self.remember_input(session, request);
@@ -224,6 +228,21 @@ impl Shard {
         Some(extra.get_or_insert_default())
     }
 
+    /// Which feature a call needs that its caller has not announced, where the realm holds that against it.
+    fn unannounced(&self, session: u32, options: &CallOptions<'_>) -> Option<&'static str> {
+        let entry = &self.sessions[session];
+        if self.shared.config.realms[entry.realm.index()].features != FeatureRules::Strict {
+            return None;
+        }
+        let lacks = |feature| !entry.features.has(ClientRole::Caller, feature);
+        if options.progress && lacks(ClientFeature::ProgressiveCallInvocations) {
+            return Some("CALL with progress, which was not announced");
+        }
+        let is_passthru = options.attributes.is_passthru();
+        (is_passthru && lacks(ClientFeature::PayloadPassthruMode))
+            .then_some("CALL in payload passthru mode, which was not announced")
+    }
+
     fn call_refusal(
         &self,
         session: u32,
@@ -234,6 +253,11 @@ impl Shard {
         let limits = &self.shared.config.limits;
         if let Err(error) = self.shared.config.realms[entry.realm.index()].uri_rules.check(procedure) {
             return Some((error_uri::INVALID_URI, error.to_string()));
+        }
+        let realm = &self.shared.config.realms[entry.realm.index()];
+        if options.disclose_me && realm.disclosure.caller(procedure) == Disclose::Never {
+            let text = "callers of this procedure are not disclosed";
+            return Some((error_uri::OPTION_DISALLOWED_DISCLOSE_ME, text.into()));
         }
         if entry.calls.len() >= limits.calls_per_session_max {
             return Some((LIMIT_EXCEEDED, "too many calls wait for their answer".into()));

@@ -154,6 +154,8 @@ pub(crate) struct InvokeHead {
     pub(crate) timeout: Option<u64>,
     /// Who calls, where that is disclosed.
     pub(crate) caller: Option<Arc<Identity>>,
+    /// How far the call is trusted, where the realm says so.
+    pub(crate) trust_level: Option<u32>,
 }
 
 /// Why an INVOCATION was not queued.

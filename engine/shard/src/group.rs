@@ -74,7 +74,8 @@ impl Shard {
             let role = CallRole::Member { group: call, session: callee.session };
             let extra = Some(Box::new(CallExtra { role, ..CallExtra::default() }));
             let member = self.calls.begin(Call { caller, request, callee: callee.at, progress, extra });
-            let is_disclosed = options.disclose_me || callee.disclose_caller;
+            let asked = options.disclose_me || callee.disclose_caller;
+            let (is_disclosed, trust_level) = self.told_of_caller(caller, procedure, asked);
             heads.push(InvokeHead {
                 call: member,
                 callee: callee.at,
@@ -87,6 +88,7 @@ impl Shard {
                 is_continuation: false,
                 timeout: options.timeout.filter(|_| callee.forward_timeout),
                 caller: is_disclosed.then(|| self.sessions[caller].identity.clone()),
+                trust_level,
             });
         }
         let members: Vec<CallRef> = heads.iter().map(|head| head.call).collect();

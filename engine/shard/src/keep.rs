@@ -70,6 +70,20 @@ impl Kept {
 }
 
 impl Home {
+    /// See [`Shard::get_events`].
+    pub(crate) fn get_events(
+        &self,
+        realm: RealmId,
+        subscription: SubscriptionId,
+        query: &HistoryQuery,
+        reader: HistoryReader<'_>,
+        serializer: Serializer,
+    ) -> Option<PayloadBuf> {
+        let (policy, _) = self.topic_of(realm, subscription)?;
+        let events = self.kept.histories.get(&realm)?.store.query(subscription, query, reader)?;
+        Some(history::answer(serializer, subscription, policy != MatchPolicy::Exact, &events))
+    }
+
     /// A publication to be kept.
     pub(crate) fn keep(&mut self, now: Now, from: ShardId, keep: Keep, shared: &Shared, own: ShardId) {
         let Keep { publication, sent_to, acknowledge } = keep;
@@ -77,7 +91,8 @@ impl Home {
         if let Some(history) = self.kept.histories.get_mut(&realm) {
             let rules = &shared.config.realms[realm.index()].history;
             for position in rules.matching(&publication.topic) {
-                let event = HistoryEvent { publication: publication.clone(), unix_nanos: now.0 };
+                let event =
+                    HistoryEvent { publication: publication.clone(), unix_nanos: shared.wall_time(now).0 };
                 history.store.append(history.subscriptions[position], event);
             }
         }
@@ -166,9 +181,7 @@ impl Shard {
         reader: HistoryReader<'_>,
         serializer: Serializer,
     ) -> Option<PayloadBuf> {
-        let (policy, _) = self.home.topic_of(realm, subscription)?;
-        let events = self.home.kept.histories.get(&realm)?.store.query(subscription, query, reader)?;
-        Some(history::answer(serializer, subscription, policy != MatchPolicy::Exact, &events))
+        self.home.get_events(realm, subscription, query, reader, serializer)
     }
 
     /// All shards have dealt with what came before a question for retained events: it is answered.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ahash::AHashSet;
 use wampline_routing::feature::{ClientFeature, ClientRole};
+use wampline_routing::history::HistoryReader;
 use wampline_routing::meta::{
     Arrival, Farewell, MetaApi, MetaError, MetaEvent, MetaOutcome, Owned, Procedure, TestamentLimits,
     Transport,
@@ -364,8 +365,28 @@ impl crate::home::Home {
     /// A meta procedure is called.
     pub(crate) fn meta_call(&mut self, now: Now, realm: RealmId, caller: SessionId, call: MetaCall) {
         let MetaCall { call, procedure, serializer, payload } = call;
+        if procedure == Procedure::SubscriptionGetEvents {
+            let outcome = self.history_answer(realm, caller, payload.as_payload(), serializer);
+            return self.dues.add(now, realm, call, MetaOutcome::Now(outcome));
+        }
         let (directory, out) = self.directory(realm);
         let outcome = directory.meta_call(caller, procedure, payload.as_payload(), serializer, out);
         self.dues.add(now, realm, call, outcome);
+    }
+
+    /// `wamp.subscription.get_events` ("Event History"). A subscription without a history has had no events.
+    fn history_answer(
+        &mut self,
+        realm: RealmId,
+        caller: SessionId,
+        payload: Payload<'_>,
+        serializer: Serializer,
+    ) -> Result<PayloadBuf, MetaError> {
+        let (directory, _) = self.directory(realm);
+        let (subscription, query) = directory.history_query(payload)?;
+        let Some(identity) = directory.identity(caller).cloned() else { return Ok(Payload::NONE.to_buf()) };
+        let reader = HistoryReader { authid: &identity.authid, authrole: &identity.authrole };
+        let events = self.get_events(realm, subscription, &query, reader, serializer);
+        Ok(events.unwrap_or_else(|| Payload::NONE.to_buf()))
     }
 }

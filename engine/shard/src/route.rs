@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use wampline_routing::uri::MatchPolicy;
-use wampline_routing::{CallOptions, CallProgress, CallRef, SessionRef, Tried, error_uri};
+use wampline_routing::{CallOptions, CallProgress, CallRef, Disclose, SessionRef, Tried, error_uri};
 use wampline_wire::{Payload, RegistrationId, SessionId};
 
 use crate::counters::add;
@@ -123,7 +123,9 @@ impl Shard {
         options: &CallOptions<'_>,
         choice: &Choice,
     ) -> InvokeHead {
-        let is_disclosed = options.disclose_me || choice.disclose_caller;
+        let identity = &self.sessions[caller].identity;
+        let asked = options.disclose_me || choice.disclose_caller;
+        let (is_disclosed, trust_level) = self.told_of_caller(caller, route.procedure, asked);
         InvokeHead {
             call,
             callee: choice.callee,
@@ -135,8 +137,22 @@ impl Shard {
             progress: options.progress,
             is_continuation: false,
             timeout: options.timeout.filter(|_| choice.forward_timeout),
-            caller: is_disclosed.then(|| self.sessions[caller].identity.clone()),
+            caller: is_disclosed.then(|| identity.clone()),
+            trust_level,
         }
+    }
+
+    /// What a callee is told of who calls: whether it is told who that is, and how far it is trusted ("Caller Identification",
+    /// "Call Trust Levels").
+    pub(crate) fn told_of_caller(&self, caller: u32, procedure: &str, asked: bool) -> (bool, Option<u32>) {
+        let entry = &self.sessions[caller];
+        let realm = &self.shared.config.realms[entry.realm.index()];
+        let is_disclosed = match realm.disclosure.caller(procedure) {
+            Disclose::Always => true,
+            Disclose::OnRequest => asked,
+            Disclose::Never => false,
+        };
+        (is_disclosed, realm.trust_levels.caller(procedure, &entry.identity.authrole))
     }
 
     /// Remembers who was invoked, and what another callee or another chunk would need.

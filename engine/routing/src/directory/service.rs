@@ -1,12 +1,15 @@
 //! The meta procedures that run at the home: which call goes where, and reflection.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use wampline_wire::{Dict, List, Payload, PayloadBuf, Serializer, SessionId, Value};
+use wampline_wire::{Dict, List, Payload, PayloadBuf, Serializer, SessionId, SubscriptionId, Value};
 
 use super::sessions::bounded;
 use super::{Answer, Directory};
 use crate::error_uri;
+use crate::history::HistoryQuery;
+use crate::identity::Identity;
 use crate::meta::{
     Arguments, Definition, Kind, MetaError, MetaEvent, MetaOutcome, MetaTopic, Owned, Procedure, encode,
     reflected_kind,
@@ -68,11 +71,28 @@ impl Directory {
             SessionKill | SessionKillByAuthid | SessionKillByAuthrole | SessionKillAll => {
                 unreachable!("invariant: dealt with above")
             }
-            AddTestament | FlushTestaments => Err(MetaError::new(
+            AddTestament | FlushTestaments | SubscriptionGetEvents => Err(MetaError::new(
                 error_uri::NO_SUCH_PROCEDURE,
-                "testaments are kept where the session is, not at the realm's home",
+                "testaments are kept where the session is, and histories beside the directory",
             )),
         })
+    }
+
+    /// Which subscription's history a call of `wamp.subscription.get_events` asks for, and what of it.
+    ///
+    /// # Errors
+    /// For a subscription that is not there, and for arguments that are not what they must be.
+    pub fn history_query(&self, payload: Payload<'_>) -> Result<(SubscriptionId, HistoryQuery), MetaError> {
+        let subscription = Arguments::new(payload).subscription(0)?;
+        self.subscription(subscription)?;
+        let query = HistoryQuery::read(payload.kwargs());
+        let query = query.map_err(|error| MetaError::new(error_uri::INVALID_ARGUMENT, error.to_string()))?;
+        Ok((subscription, query))
+    }
+
+    /// Who a session is.
+    pub fn identity(&self, id: SessionId) -> Option<&Arc<Identity>> {
+        self.sessions.get(&id).map(|session| &session.identity)
     }
 
     /// The shard of a session has queued the answer that this confirmation belongs to.

@@ -113,7 +113,7 @@ impl Directory {
         Ok(nothing())
     }
 
-    fn subscription(&self, id: SubscriptionId) -> Result<&Subscription, MetaError> {
+    pub(super) fn subscription(&self, id: SubscriptionId) -> Result<&Subscription, MetaError> {
         let text = "there is no subscription with this id";
         self.subscriptions.get(&id).ok_or_else(|| MetaError::new(error_uri::NO_SUCH_SUBSCRIPTION, text))
     }

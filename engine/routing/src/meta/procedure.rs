@@ -67,6 +67,8 @@ procedures! {
     SubscriptionCountSubscribers = "wamp.subscription.count_subscribers" | "wamp.subscription.count_suscribers", false;
     /// Revokes one session's subscription.
     SubscriptionRemoveSubscriber = "wamp.subscription.remove_subscriber", true;
+    /// What has been published to one that has a history.
+    SubscriptionGetEvents = "wamp.subscription.get_events", false;
     /// The ids of all registrations, by policy.
     RegistrationList = "wamp.registration.list", false;
     /// The registration of this very procedure.
