@@ -205,7 +205,7 @@ impl<'a> Event<'a> {
             return Ok(self.payload);
         }
         let cached = &self.transcoded[serializer as usize];
-        let transcoded = cached.get_or_init(|| self.payload.to_buf().transcode(serializer));
+        let transcoded = cached.get_or_init(|| self.payload.transcode(serializer));
         transcoded.as_ref().map(PayloadBuf::as_payload).map_err(Clone::clone)
     }
 }

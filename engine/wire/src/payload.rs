@@ -31,7 +31,7 @@ pub struct Payload<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PayloadBuf {
     serializer: Serializer,
-    octets: Box<[u8]>,
+    octets: Vec<u8>,
     /// Where `args` ends in `octets`; `None` without args.
     args_end: Option<usize>,
     has_kwargs: bool,
@@ -75,7 +75,7 @@ impl<'a> Payload<'a> {
         octets.extend_from_slice(self.kwargs.unwrap_or_default());
         PayloadBuf {
             serializer: self.serializer,
-            octets: octets.into_boxed_slice(),
+            octets,
             args_end: self.args.map(<[u8]>::len),
             has_kwargs: self.kwargs.is_some(),
             extensions: self.extensions,
@@ -175,7 +175,7 @@ fn from_values<W: Writer>(
     }
     Ok(PayloadBuf {
         serializer: W::SERIALIZER,
-        octets: octets.into_boxed_slice(),
+        octets,
         args_end,
         has_kwargs: !kwargs.is_empty(),
         extensions: false,
@@ -198,7 +198,7 @@ fn transcode(payload: &Payload<'_>, to: Serializer) -> Result<PayloadBuf, Encode
     }
     Ok(PayloadBuf {
         serializer: to,
-        octets: octets.into_boxed_slice(),
+        octets,
         args_end,
         has_kwargs: payload.kwargs.is_some(),
         extensions: payload.extensions && to == Serializer::MsgPack,
