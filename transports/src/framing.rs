@@ -148,7 +148,7 @@ mod tests {
         ] {
             let mut out = b"before".to_vec();
             let result = framing.frame(Serializer::Json, &mut out, 0, |out| {
-                out.resize(out.len() + length, b' ');
+                out.extend_from_slice(&vec![b' '; length]);
                 Ok::<(), ()>(())
             });
             assert_eq!(result, Ok(length));
@@ -156,9 +156,12 @@ mod tests {
         }
     }
 
+    /// Beyond every length at which the header grows; not under Miri, for which that is too long.
+    const LONG: usize = if cfg!(miri) { 300 } else { 70_000 };
+
     proptest! {
         #[test]
-        fn the_estimate_never_shows(length in 0usize..70_000, estimate in 0usize..70_000) {
+        fn the_estimate_never_shows(length in 0..LONG, estimate in 0..LONG) {
             let body: Vec<u8> = (0..length).map(|i| i as u8).collect();
             prop_assert_eq!(
                 framed(Framing::WebSocket, Serializer::Json, estimate, &body),

@@ -84,14 +84,16 @@ mod tests {
     #[test]
     fn every_shard_picks_alike_and_the_share_is_fair() {
         let (one, other) = (ring(4, 1), ring(4, 2));
+        // Too few under Miri to tell what is fair.
+        let keys = if cfg!(miri) { 20 } else { 4000 };
         let mut shares = [0; 5];
-        for n in 0..4000 {
+        for n in 0..keys {
             let rkey = format!("sn{n}");
             let picked = one.pick(&rkey).unwrap();
             assert_eq!(other.pick(&rkey), Some(picked));
             shares[picked.get() as usize] += 1;
         }
-        assert!(shares[1..].iter().all(|share| (800..1200).contains(share)), "{shares:?}");
+        assert!(cfg!(miri) || shares[1..].iter().all(|share| (800..1200).contains(share)), "{shares:?}");
         assert_eq!(ring(0, 1).pick("x"), None);
         assert!(ring(0, 1).is_empty() && one.len() == 4);
     }
@@ -100,7 +102,7 @@ mod tests {
     fn only_the_share_of_a_node_that_goes_changes_hands() {
         let (before, mut after) = (ring(5, 1), ring(5, 1));
         after.remove(session(3));
-        for n in 0..1000 {
+        for n in 0..if cfg!(miri) { 20 } else { 1000 } {
             let rkey = format!("sn{n}");
             let picked = before.pick(&rkey).unwrap();
             let now = after.pick(&rkey).unwrap();

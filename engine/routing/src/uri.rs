@@ -277,7 +277,7 @@ mod tests {
         let beyond =
             ['\u{85}', '\u{a0}', '\u{1680}', '\u{2028}', '\u{2029}', '\u{202f}', '\u{205f}', '\u{3000}'];
         let whitespace: Vec<char> = ascii.chain('\u{2000}'..='\u{200a}').chain(beyond).collect();
-        let step = if cfg!(miri) { 4099 } else { 1 };
+        let step = if cfg!(miri) { 16_411 } else { 1 };
         for c in (0..=0x10ffff).step_by(step).filter_map(char::from_u32) {
             let refused = UriRules::Loose.check(&format!("a{c}")) == Err(UriError::Whitespace { at: 1 });
             assert_eq!(refused, whitespace.contains(&c), "{:x}", c as u32);
@@ -335,9 +335,13 @@ mod tests {
         assert_eq!(error.to_string(), "invalid URI: an empty component at octet 4");
     }
 
+    /// Characters that the rules tell apart.
+    const STRIKING: [char; 12] = ['a', 'b', '.', 'Z', 'é', '_', '#', '\u{1c}', '\u{2003}', ' ', '0', '-'];
+
     proptest! {
         #[test]
-        fn agrees_with_the_text(uri in "[ab.Zé_#\u{1c}\u{2003} 0-]{0,8}") {
+        fn agrees_with_the_text(characters in prop::collection::vec(prop::sample::select(&STRIKING[..]), 0..=8)) {
+            let uri = String::from_iter(characters);
             for rules in [UriRules::Loose, UriRules::Strict] {
                 for policy in MatchPolicy::ALL {
                     prop_assert_eq!(rules.check_pattern(&uri, policy).is_ok(), naive(rules, &uri, policy));

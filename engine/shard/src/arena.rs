@@ -89,3 +89,72 @@ impl Arena {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::{Chunk, Output, Recycled, SharedRange};
+
+    fn add(arena: &mut Arena, text: &str) -> Frame {
+        let written: Result<Frame, ()> = arena.add(|octets| {
+            octets.extend_from_slice(text.as_bytes());
+            Ok(text.len())
+        });
+        written.expect("nothing fails")
+    }
+
+    fn output(frames: &[&Frame]) -> Output {
+        let mut output = Output::default();
+        for Frame { block, start, end, .. } in frames {
+            output.push(Chunk::Shared(SharedRange { block: block.clone(), start: *start, end: *end }));
+        }
+        output
+    }
+
+    fn sent(output: &Output) -> Vec<u8> {
+        output.slices().flatten().copied().collect()
+    }
+
+    #[test]
+    fn a_block_is_used_again_when_everybody_has_sent_it() {
+        let (mut arena, mut spare, mut used) = (Arena::default(), Vec::new(), Vec::new());
+        for turn in 0..5 {
+            arena.restock(&mut spare);
+            let (a, b) = (add(&mut arena, &format!("a{turn}")), add(&mut arena, "b"));
+            let (both, one) = (output(&[&a, &b]), output(&[&b]));
+            used.push(Rc::as_ptr(&a.block));
+            drop((a, b));
+            arena.seal();
+            assert_eq!((sent(&both), sent(&one)), (format!("a{turn}b").into_bytes(), b"b".to_vec()));
+            assert_eq!(both.recycle().count(), 0, "another connection still sends the block");
+            for recycled in one.recycle() {
+                let Recycled::Block(block) = recycled else { panic!("{recycled:?}") };
+                spare.push(block);
+            }
+        }
+        // What is filled in a turn is sent while the next one is filled.
+        assert_eq!((used[2], used[3], used[4]), (used[0], used[1], used[0]));
+        assert_ne!(used[0], used[1]);
+    }
+
+    #[test]
+    fn a_block_that_somebody_keeps_is_not_touched() {
+        let (mut arena, mut spare) = (Arena::default(), Vec::new());
+        let frame = add(&mut arena, "kept");
+        let kept = output(&[&frame]);
+        drop(frame);
+        arena.seal();
+        for _ in 0..3 {
+            arena.restock(&mut spare);
+            let frame = add(&mut arena, "sent");
+            let output = output(&[&frame]);
+            drop(frame);
+            arena.seal();
+            spare.extend(output.recycle().filter_map(|recycled| match recycled {
+                Recycled::Block(block) => Some(block),
+                Recycled::Buffer(_) => None,
+            }));
+        }
+        assert_eq!(sent(&kept), b"kept");
+    }
+}

@@ -37,6 +37,11 @@ const FORMS: [(&str, usize); 27] = [
     (r#"[337,7]"#, 2),
 ];
 
+/// All of them, or enough for Miri.
+fn forms() -> impl Iterator<Item = (&'static str, usize)> {
+    FORMS.into_iter().step_by(if cfg!(miri) { 9 } else { 1 })
+}
+
 /// The elements of JSON text as a tree.
 fn elements(json: &str) -> Vec<Tree> {
     match common::decode(json.as_bytes(), Serializer::Json) {
@@ -80,7 +85,7 @@ fn every_message_type_parses_in_its_smallest_form_and_is_written_the_same() {
 
 #[test]
 fn too_few_and_too_many_elements_are_refused() {
-    for (json, most) in FORMS {
+    for (json, most) in forms() {
         let smallest = elements(json);
         for length in 1..smallest.len() {
             let mut short = smallest.clone();
@@ -121,7 +126,7 @@ fn elements_of_another_type_are_refused_at_their_place() {
         Tree::List(vec![]),
         Tree::Dict(vec![]),
     ];
-    for (json, _) in FORMS {
+    for (json, _) in forms() {
         let smallest = elements(json);
         for place in 0..smallest.len() {
             for other in &others {
@@ -221,7 +226,7 @@ fn the_type_code_is_an_integer_that_the_specification_knows() {
 
 #[test]
 fn an_error_refers_to_a_request_that_has_errors() {
-    for code in 0..80 {
+    for code in (0..80).step_by(if cfg!(miri) { 24 } else { 1 }) {
         let known = [16, 32, 34, 48, 64, 66, 68].contains(&code);
         let mut error = elements(r#"[8,48,7,{},"a.b"]"#);
         error[1] = Tree::Uint(code);

@@ -102,7 +102,7 @@ fn rawsocket_handshake() {
 fn rawsocket_messages_of_2_to_the_24() {
     let (mut client, _) = answered(&Transport::RawSocket { length: 15 }, b"\x7F\xF2\0\0").unwrap();
     let mut stream = b"\x08\0\0\0".to_vec();
-    stream.resize(4 + (1 << 24), b'a');
+    stream.extend_from_slice(&vec![b'a'; 1 << 24]);
     let events = feed(&mut client, &stream, &mut Vec::new()).unwrap();
     assert_eq!(events, [Event::Message(vec![b'a'; 1 << 24])]);
     let mut pong = Vec::new();
@@ -171,6 +171,9 @@ fn websocket_answers() {
     ] {
         refused(&websocket(), ANSWER.replace(from, to).as_bytes(), reason);
     }
+    if cfg!(miri) {
+        return; // What follows is too long for it.
+    }
     let endless = [b"HTTP/1.1 101 X\r\nX: ", &[b'a'; 20_000][..]].concat();
     refused(&websocket(), &endless, "the answer's HTTP head is too long");
 }
@@ -192,14 +195,17 @@ fn websocket_frames() {
 fn websocket_masks_every_frame_with_another_key() {
     let (mut client, _) = answered(&websocket(), ANSWER.as_bytes()).unwrap();
     let mut keys = std::collections::HashSet::new();
-    for length in [0, 1, 125, 126, 127, 65_535, 65_536, 5, 70_000, 126] {
+    let lengths = [0, 1, 125, 126, 127, 5, 126, 65_535, 65_536, 70_000];
+    // The long ones are too much for Miri.
+    let lengths = if cfg!(miri) { &lengths[..7] } else { &lengths };
+    for &length in lengths {
         let message: Vec<u8> = (0..length).map(|i| i as u8).collect();
         let frame = send(&mut client, &message);
         let start = frame.len() - length - 4;
         keys.insert(frame[start..start + 4].to_vec());
         assert_eq!(unmask(&frame), [(0x82, message)]);
     }
-    assert_eq!(keys.len(), 10);
+    assert_eq!(keys.len(), lengths.len());
     let mut out = Vec::new();
     client.close(&mut out);
     assert_eq!(unmask(&out), [(0x88, b"\x03\xE8".to_vec())]);

@@ -107,10 +107,12 @@ pub(crate) fn run<'a>(options: &Options, pieces: impl IntoIterator<Item = &'a [u
 /// every place, and in pieces of every small size.
 pub(crate) fn serve(options: &Options, stream: &[u8]) -> Transcript {
     let whole = run(options, [stream]);
-    for size in 1..=17 {
+    // Miri tries few of them.
+    let (sizes, step) = if cfg!(miri) { (7..=7, 173) } else { (1..=17, 1) };
+    for size in sizes {
         assert_eq!(run(options, stream.chunks(size)), whole, "in pieces of {size}");
     }
-    for cut in 1..stream.len() {
+    for cut in (1..stream.len()).step_by(step) {
         let (front, back) = stream.split_at(cut);
         assert_eq!(run(options, [front, back]), whole, "cut at {cut}");
     }

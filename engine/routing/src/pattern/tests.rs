@@ -218,7 +218,7 @@ fn matches_do_not_depend_on_the_hasher() {
         (Exact, "a.b.c", 5),
     ];
     let mut expected = None;
-    for seed in 0..32 {
+    for seed in 0..if cfg!(miri) { 2 } else { 32 } {
         let mut table = PatternTable::with_hasher(UriHasher::with_seed(seed));
         for (policy, uri, value) in patterns {
             table.insert(policy, uri, value).unwrap();
@@ -235,7 +235,7 @@ fn matches_do_not_depend_on_the_hasher() {
 #[test]
 fn memory_is_given_back() {
     // Fewer for Miri.
-    let most = if cfg!(miri) { 300 } else { 10_000 };
+    let most = if cfg!(miri) { 130 } else { 10_000 };
     let mut table = PatternTable::new();
     for n in 0..most {
         table.insert(Exact, &format!("com.topic.{n}"), n).unwrap();
@@ -265,7 +265,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let policy = || prop::sample::select(&MatchPolicy::ALL[..]);
     // Components from a small alphabet (two letters that share their first octet among them), often empty.
-    let uri = || "((|a|b|é|è|ab|aé)\\.){0,4}(|a|b|é|è|ab)";
+    let component = || prop::sample::select(&["", "a", "b", "é", "è", "ab", "aé"][..]);
+    let uri = || prop::collection::vec(component(), 1..=5).prop_map(|components| components.join("."));
     prop_oneof![
         4 => (policy(), uri(), any::<u32>()).prop_map(|(policy, uri, value)| Step::Insert(policy, uri, value)),
         2 => (policy(), uri()).prop_map(|(policy, uri)| Step::Remove(policy, uri)),
@@ -278,7 +279,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 256 }, ..ProptestConfig::default() })]
 
     #[test]
-    fn agrees_with_its_twin(steps in prop::collection::vec(step(), 0..120)) {
+    fn agrees_with_its_twin(steps in prop::collection::vec(step(), 0..if cfg!(miri) { 25 } else { 120 })) {
         let (mut table, mut twin) = (PatternTable::new(), Twin::default());
         for step in steps {
             match step {

@@ -57,7 +57,7 @@ mod tests {
     fn every_octet_at_every_place_is_judged_as_the_naive_search_judges_it() {
         // Miri is a thousand times slower, and sees what it is there for in any of them.
         let (lengths, step): (&[usize], usize) =
-            if cfg!(miri) { (&[1, 17, 33], 31) } else { (&[1, 7, 8, 9, 15, 16, 17, 24, 31, 33, 50], 1) };
+            if cfg!(miri) { (&[1, 17, 33], 51) } else { (&[1, 7, 8, 9, 15, 16, 17, 24, 31, 33, 50], 1) };
         for &length in lengths {
             for place in 0..length {
                 for octet in (0..=255).step_by(step) {
