@@ -179,9 +179,11 @@ fn what_follows_the_head_is_not_lost() {
     assert_eq!(transcript.messages(), [&b"[]"[..], b"[1]"]);
 }
 
-#[cfg(not(miri))] // For its size.
 #[test]
 fn a_head_is_bounded() {
+    if cfg!(miri) {
+        return; // Heads of such a size are too long for it.
+    }
     let too_large = "431 Request Header Fields Too Large";
     let endless = [b"GET / HTTP/1.1\r\nX: ", &[b'a'; 20_000][..]].concat();
     for size in [1, 1000, 16_383, 16_384, 20_000] {
