@@ -1,8 +1,8 @@
 //! The shard's own io_uring: typed operations in, typed completions out, and the one place where a shard waits.
 //!
-//! The first sends of a turn are plain calls: done at once, they need no completion and no further turn to see it, which is
-//! what an isolated message costs most. What the kernel does not take at once, and the sends of a turn that has many, go
-//! through the ring, a system call for all of them. What is asked for otherwise goes to the kernel with the next call that
+//! The answer to an isolated message, the first send of a turn that has seen at most one completion, is a plain call: done
+//! at once, it needs no completion and no further turn to see it. All other sends of a turn, and what the kernel does not
+//! take at once, go through the ring, one system call for all of them. What is asked for otherwise goes to the kernel with the next call that
 //! is made anyway: the one that begins a turn, or the one that waits.
 //!
 //! Other shards wake this one with an eventfd that the ring polls all the time. It is never read: each write makes a
@@ -34,9 +34,6 @@ use crate::sys::EventFd;
 use crate::token::{Op, Token};
 use buffers::Chunk;
 
-/// Sends of a turn that are made at once instead of through the ring; see the module.
-const DIRECT_SENDS: u32 = 4;
-
 /// How large a ring is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RingSize {
@@ -52,7 +49,7 @@ pub(crate) struct RingSize {
 
 impl Default for RingSize {
     fn default() -> RingSize {
-        RingSize { submissions: 512, completions: 4096, buffers: 256, buffer_octets: 16 << 10 }
+        RingSize { submissions: 512, completions: 4096, buffers: 64, buffer_octets: 64 << 10 }
     }
 }
 
@@ -84,8 +81,10 @@ pub(crate) struct Ring<O> {
     listens: bool,
     /// The kernel was asked in this turn.
     has_begun: bool,
-    /// What is left of [`DIRECT_SENDS`] in this turn.
-    direct_left: u32,
+    /// Completions handed out in this turn.
+    handed_out: usize,
+    /// There was a send in this turn.
+    has_sent: bool,
     /// Sends wait for the next call.
     has_sends: bool,
     /// Operations whose last completion has not been seen.
@@ -107,7 +106,8 @@ impl<O: Outgoing> Ring<O> {
             wakes: wakes.try_clone()?,
             listens: false,
             has_begun: false,
-            direct_left: DIRECT_SENDS,
+            handed_out: 0,
+            has_sent: false,
             has_sends: false,
             in_flight: 0,
         })
@@ -282,11 +282,12 @@ impl<O: Outgoing> Port<O> for Ring<O> {
     }
 
     fn send(&mut self, token: Token, conn: &mut Conn<()>, output: O) -> Option<(O, usize)> {
-        if self.direct_left > 0 {
-            self.direct_left -= 1;
-            if let Ok((octets, _)) = send_now(conn.socket.as_fd(), &output) {
-                return Some((output, octets));
-            }
+        let is_first = !std::mem::replace(&mut self.has_sent, true);
+        if is_first
+            && self.handed_out <= 1
+            && let Ok((octets, _)) = send_now(conn.socket.as_fd(), &output)
+        {
+            return Some((output, octets));
         }
         self.has_sends = true;
         let index = self.sends.insert(Sending { token, output });
@@ -306,6 +307,7 @@ impl<O: Outgoing> Port<O> for Ring<O> {
             self.begin();
         }
         let entry = self.uring.completion().next()?;
+        self.handed_out += 1;
         let more = cqueue::more(entry.flags());
         if !more {
             self.in_flight -= 1;
@@ -345,7 +347,8 @@ impl<O: Outgoing> Port<O> for Ring<O> {
     /// Only sends go to the kernel now, because nobody is to be woken before them.
     fn end_turn(&mut self) {
         self.has_begun = false;
-        self.direct_left = DIRECT_SENDS;
+        self.handed_out = 0;
+        self.has_sent = false;
         if std::mem::take(&mut self.has_sends) {
             self.enter();
         }
