@@ -2,8 +2,8 @@
 //!
 //! The answer to an isolated message, the first send of a turn that has seen at most one completion, is a plain call: done
 //! at once, it needs no completion and no further turn to see it. All other sends of a turn, and what the kernel does not
-//! take at once, go through the ring, one system call for all of them. What is asked for otherwise goes to the kernel with the next call that
-//! is made anyway: the one that begins a turn, or the one that waits.
+//! take at once, go through the ring, one system call for all of them. What is asked for otherwise goes to the kernel with
+//! the next call that is made anyway: the one that begins a turn, or the one that waits.
 //!
 //! Other shards wake this one with an eventfd that the ring polls all the time. It is never read: each write makes a
 //! completion, a write before the poll began makes its first, and the counter does not overflow in 2^64 of them.
@@ -77,7 +77,7 @@ pub(crate) struct Ring<O> {
     vectored_used: usize,
     /// What other shards wake this one with.
     wakes: EventFd,
-    /// Whether its poll is started again when it ends.
+    /// Whether the poll of it is started again when it ends.
     listens: bool,
     /// The kernel was asked in this turn.
     has_begun: bool,
@@ -153,7 +153,8 @@ impl<O: Outgoing> Ring<O> {
         self.in_flight
     }
 
-    /// Begins a turn: lets the kernel finish what it had put off unless there is enough to handle.
+    /// Begins a turn: hands over what was asked for since, and lets the kernel finish what it had put off unless there are
+    /// completions to handle already.
     fn begin(&mut self) {
         self.has_begun = true;
         if self.uring.completion().is_empty() || !self.uring.submission().is_empty() {
@@ -419,4 +420,47 @@ pub(crate) fn try_buffers(ring: IoUring) -> io::Result<()> {
 
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ETIME))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use wampline_shard::Output;
+
+    /// A guard against hanging.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// How many completions a wait has given.
+    fn wait(ring: &mut Ring<Output>, most: Duration) -> usize {
+        ring.wait(most);
+        let completions = std::iter::from_fn(|| ring.next(&mut Conns::default())).count();
+        ring.end_turn();
+        completions
+    }
+
+    #[test]
+    fn a_signal_ends_a_wait_whenever_it_comes_and_is_told_once() {
+        let wakes = EventFd::new().unwrap();
+        let size = RingSize { submissions: 8, completions: 16, buffers: 2, buffer_octets: 512 };
+        let mut ring = Ring::<Output>::new(size, &wakes).unwrap();
+        wakes.signal();
+        ring.listen();
+        assert_eq!(wait(&mut ring, PATIENCE), 1, "signalled before the poll began");
+        assert_eq!(wait(&mut ring, Duration::from_millis(1)), 0, "told once");
+        wakes.signal();
+        assert_eq!(wait(&mut ring, PATIENCE), 1, "signalled between two waits");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                wakes.signal();
+            });
+            assert_eq!(wait(&mut ring, PATIENCE), 1, "signalled during a wait");
+        });
+        assert_eq!(wait(&mut ring, Duration::from_millis(1)), 0, "told once");
+        ring.stop_listening();
+        while ring.in_flight() > 0 {
+            assert!(wait(&mut ring, PATIENCE) > 0, "the poll ends");
+        }
+    }
 }
