@@ -132,7 +132,7 @@ impl<C: Core> UringTask<C> {
 
     /// Looks for work for the configured time; whether there is some. No look is a system call.
     fn spin(&mut self) -> bool {
-        if self.spin.is_zero() {
+        if self.spin.is_zero() || !self.task.port.can_be_watched() {
             return false;
         }
         self.task.port.flush();

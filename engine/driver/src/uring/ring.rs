@@ -81,6 +81,9 @@ pub(crate) struct Ring<O> {
     listens: bool,
     /// The kernel was asked in this turn.
     has_begun: bool,
+    /// The kernel was entered for nothing: its flag that there is work to do tells nothing until the next wait. The kernel
+    /// clears it before it takes the work, and work that comes in between is done and leaves it set.
+    flag_is_stale: bool,
     /// Completions handed out in this turn.
     handed_out: usize,
     /// There was a send in this turn.
@@ -106,6 +109,7 @@ impl<O: Outgoing> Ring<O> {
             wakes: wakes.try_clone()?,
             listens: false,
             has_begun: false,
+            flag_is_stale: false,
             handed_out: 0,
             has_sent: false,
             has_sends: false,
@@ -131,6 +135,7 @@ impl<O: Outgoing> Ring<O> {
     /// Hands everything over to the kernel and blocks until a completion is there, but no longer than `most`. One system
     /// call.
     pub(crate) fn wait(&mut self, most: Duration) {
+        self.flag_is_stale = false;
         self.buffers.publish();
         let most = Timespec::from(most);
         match self.uring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&most)) {
@@ -139,6 +144,11 @@ impl<O: Outgoing> Ring<O> {
             Err(error) => panic!("io_uring_enter failed: {error}"),
         }
         self.after_submission();
+    }
+
+    /// Whether new completions show without a system call; otherwise only waiting finds them.
+    pub(crate) fn can_be_watched(&self) -> bool {
+        !self.flag_is_stale
     }
 
     /// Hands everything over to the kernel, if there is something.
@@ -159,6 +169,7 @@ impl<O: Outgoing> Ring<O> {
         self.has_begun = true;
         if self.uring.completion().is_empty() || !self.uring.submission().is_empty() {
             self.enter();
+            self.flag_is_stale = self.uring.completion().is_empty() && self.kernel_has_work();
         }
     }
 
@@ -356,7 +367,8 @@ impl<O: Outgoing> Port<O> for Ring<O> {
     }
 
     fn has_work(&mut self) -> bool {
-        !self.uring.completion().is_empty() || self.kernel_has_work() || !self.backlog.is_empty()
+        let kernel_has_work = !self.flag_is_stale && self.kernel_has_work();
+        !self.uring.completion().is_empty() || kernel_has_work || !self.backlog.is_empty()
     }
 }
 
