@@ -566,3 +566,28 @@ fn an_error_with_passthru_goes_to_who_cannot_read_it() {
         "#,
     );
 }
+
+/// The older payload transparency, which the text has no more: towards those that announced it.
+#[test]
+fn transparent_payloads_of_calls() {
+    play(
+        r#"
+        a joins callee.payload_transparency
+        b joins caller.payload_transparency
+        a> [64, 1, {}, "com.able"]
+        a< [65, 1, $r]
+        b> [64, 1, {}, "com.unable"]
+        b< [65, 1, $_]
+        b> [48, 2, {"enc_algo": "cryptobox", "enc_key": "k", "enc_serializer": "json"}, "com.able", ["sealed"]]
+        a< [68, 1, $r, {"enc_algo": "cryptobox", "enc_key": "k", "enc_serializer": "json"}, ["sealed"]]
+        a> [70, 1, {"enc_algo": "cryptobox"}, ["sealed"]]
+        b< [50, 2, {"enc_algo": "cryptobox"}, ["sealed"]]
+        b> [48, 3, {"enc_algo": "cryptobox"}, "com.unable", ["sealed"]]
+        b< [8, 48, 3, {}, "wamp.error.feature_not_supported", $_]
+        c> [48, 1, {}, "com.able"]
+        a< [68, 2, $r, {}]
+        a> [70, 2, {"enc_algo": "cryptobox"}, ["sealed"]]
+        c< [8, 48, 1, {}, "wamp.error.feature_not_supported", $_]
+        "#,
+    );
+}
