@@ -500,3 +500,94 @@ fn only_who_announced_revocation_is_told_of_a_takeover() {
         "#,
     );
 }
+
+/// "Call Timeouts" counts results that go to the caller: what is held back gives no more time. And who waits after `kill` waits no longer.
+#[test]
+fn times_that_end_all_the_same() {
+    play(
+        r#"
+        a joins callee.call_canceling
+        a> [64, 1, {}, "com.procedure"]
+        a< [65, 1, $r]
+        b> [48, 1, {"timeout": 1000}, "com.procedure"]
+        a< [68, 1, $r, {}]
+        wait 800ms
+        a> [70, 1, {"progress": true}, [1]]
+        wait 300ms
+        a< [69, 1, {"mode": "killnowait"}]
+        b< [8, 48, 1, {}, "wamp.error.timeout", $_]
+        b> [48, 2, {"timeout": 1000}, "com.procedure"]
+        a< [68, 2, $r, {}]
+        b> [49, 2, {"mode": "kill"}]
+        a< [69, 2, {"mode": "kill"}]
+        wait 1100ms
+        a< [69, 2, {"mode": "killnowait"}]
+        b< [8, 48, 2, {}, "wamp.error.timeout", $_]
+        a> [8, 68, 2, {}, "wamp.error.canceled"]
+        "#,
+    );
+}
+
+/// "Call Re-Routing" of a progressive call whose first chunk alone was sent.
+#[test]
+fn a_first_chunk_may_be_rerouted() {
+    play(
+        r#"
+        a joins callee.progressive_call_invocations callee.call_canceling
+        b joins callee.progressive_call_invocations callee.call_canceling
+        a> [64, 1, {"invoke": "first"}, "com.procedure"]
+        a< [65, 1, $r]
+        b> [64, 1, {"invoke": "first"}, "com.procedure"]
+        b< [65, 1, $r]
+        c> [48, 1, {"progress": true, "receive_progress": true}, "com.procedure", [1]]
+        a< [68, 1, $r, {"progress": true, "receive_progress": true}, [1]]
+        a> [8, 68, 1, {}, "wamp.error.unavailable"]
+        b< [68, 1, $r, {"progress": true, "receive_progress": true}, [1]]
+        c> [48, 1, {}, "com.procedure", [2]]
+        b< [68, 1, $r, {"receive_progress": true}, [2]]
+        b> [70, 1, {}]
+        c< [50, 1, {}]
+        "#,
+    );
+}
+
+/// "Payload Passthru Mode": an ERROR goes to every caller, because its URI says what went wrong.
+#[test]
+fn an_error_with_passthru_goes_to_who_cannot_read_it() {
+    play(
+        r#"
+        a joins callee.payload_passthru_mode
+        a> [64, 1, {}, "com.procedure"]
+        a< [65, 1, $r]
+        b> [48, 1, {}, "com.procedure"]
+        a< [68, 1, $r, {}]
+        a> [8, 68, 1, {"ppt_scheme": "mqtt"}, "com.error", ["sealed"]]
+        b< [8, 48, 1, {"ppt_scheme": "mqtt"}, "com.error", ["sealed"]]
+        "#,
+    );
+}
+
+/// The older payload transparency, which the text has no more: towards those that announced it.
+#[test]
+fn transparent_payloads_of_calls() {
+    play(
+        r#"
+        a joins callee.payload_transparency
+        b joins caller.payload_transparency
+        a> [64, 1, {}, "com.able"]
+        a< [65, 1, $r]
+        b> [64, 1, {}, "com.unable"]
+        b< [65, 1, $_]
+        b> [48, 2, {"enc_algo": "cryptobox", "enc_key": "k", "enc_serializer": "json"}, "com.able", ["sealed"]]
+        a< [68, 1, $r, {"enc_algo": "cryptobox", "enc_key": "k", "enc_serializer": "json"}, ["sealed"]]
+        a> [70, 1, {"enc_algo": "cryptobox"}, ["sealed"]]
+        b< [50, 2, {"enc_algo": "cryptobox"}, ["sealed"]]
+        b> [48, 3, {"enc_algo": "cryptobox"}, "com.unable", ["sealed"]]
+        b< [8, 48, 3, {}, "wamp.error.feature_not_supported", $_]
+        c> [48, 1, {}, "com.able"]
+        a< [68, 2, $r, {}]
+        a> [70, 2, {"enc_algo": "cryptobox"}, ["sealed"]]
+        c< [8, 48, 1, {}, "wamp.error.feature_not_supported", $_]
+        "#,
+    );
+}
