@@ -519,3 +519,24 @@ fn a_registration_given_up_and_taken_again_counts_anew() {
         "#,
     );
 }
+
+#[test]
+fn a_timeout_that_was_forwarded_is_the_dealers_again_after_routing_again() {
+    play(
+        r#"
+        a> [64, 1, {"invoke": "first", "forward_timeout": true}, "com.procedure"]
+        a< [65, 1, $r]
+        b> [64, 1, {"invoke": "first"}, "com.procedure"]
+        b< [65, 1, $r]
+        c> [48, 1, {"timeout": 1000}, "com.procedure"]
+        a< [68, 1, $r, {"timeout": 1000}]
+        wait 500ms
+        a> [8, 68, 1, {}, "wamp.error.unavailable"]
+        b< [68, 1, $r, {}]
+        wait 400ms
+        wait 200ms
+        c< [8, 48, 1, {}, "wamp.error.timeout", $_]
+        b> [70, 1, {}]
+        "#,
+    );
+}

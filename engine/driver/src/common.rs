@@ -23,7 +23,7 @@ pub(crate) struct Newcomer {
 /// One shard's place at which others leave things.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    /// Signalled by whoever finds the shard asleep, and by its own ring if it has one.
+    /// Signalled by whoever finds the shard asleep; polled by its ring or its epoll instance.
     pub(crate) eventfd: EventFd,
     /// Sockets to take over.
     pub(crate) newcomers: SegQueue<Newcomer>,

@@ -1,6 +1,11 @@
 //! What is sent: [`Outgoing`], the promise that octets stay where they are while the kernel reads them.
 #![allow(unsafe_code)]
 
+use std::io::IoSlice;
+use std::os::fd::BorrowedFd;
+
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use wampline_shard::Output;
 
 /// The most slices that one send takes.
@@ -30,5 +35,34 @@ unsafe impl Outgoing for Output {
     }
     fn is_empty(&self) -> bool {
         Output::is_empty(self)
+    }
+}
+
+/// Sends what the kernel takes without waiting, in one call: how many octets were taken, and how many were offered.
+pub(crate) fn send_now(socket: BorrowedFd<'_>, output: &impl Outgoing) -> Result<(usize, usize), Errno> {
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    let mut slices = output.slices().filter(|slice| !slice.is_empty());
+    let first = slices.next().unwrap_or_default();
+    let Some(second) = slices.next() else {
+        return retried(|| send(socket, first, flags)).map(|taken| (taken, first.len()));
+    };
+    let mut vector = [IoSlice::new(&[]); SLICES_MAX];
+    let (mut count, mut offered) = (0, 0);
+    for (place, slice) in vector.iter_mut().zip([first, second].into_iter().chain(slices)) {
+        *place = IoSlice::new(slice);
+        count += 1;
+        offered += slice.len();
+    }
+    let vector = &vector[..count];
+    let taken = retried(|| sendmsg(socket, vector, &mut SendAncillaryBuffer::default(), flags))?;
+    Ok((taken, offered))
+}
+
+fn retried<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
     }
 }

@@ -39,8 +39,8 @@ pub(crate) trait Port<O: Outgoing> {
     fn next(&mut self, conns: &mut Conns<Self::Link>) -> Option<Completion<O, Self::Chunk>>;
     /// Lets `read` use received octets in place, then takes their buffer back.
     fn consume<R>(&mut self, chunk: Self::Chunk, read: impl FnOnce(&mut [u8]) -> R) -> R;
-    /// Ends a turn: what was asked for goes to the kernel, if it has not yet.
-    fn submit(&mut self);
+    /// Ends a turn, before other shards are woken for it.
+    fn end_turn(&mut self);
     /// Whether completions can be had without waiting.
     fn has_work(&mut self) -> bool;
 }

@@ -9,10 +9,11 @@ use std::time::SystemTime;
 
 use wampline_shard::{Now, UnixNanos};
 
-/// An event counter (`eventfd`): written to wake, read to sleep.
+/// An event counter (`eventfd`): written to wake.
 ///
-/// It is a blocking descriptor on purpose: io_uring answers EAGAIN at once for a non-blocking one instead of waiting.
-/// Where epoll waits for it, edge-triggered, it is never read.
+/// Who polls it is told of every write, edge-triggered by epoll and by a multishot poll of io_uring, and never reads it: the
+/// counter does not overflow in 2^64 of them. Who reads it, through io_uring, waits and resets it: for that it is a blocking
+/// descriptor, because io_uring answers EAGAIN at once for a non-blocking one.
 #[derive(Debug)]
 pub(crate) struct EventFd(OwnedFd);
 

@@ -101,7 +101,7 @@ impl<C: Core, P: Port<C::Output>> Task<C, P> {
             more = self.finish(now);
         }
         let more = more || self.has_sent;
-        self.port.submit();
+        self.port.end_turn();
         // After the sends: woken before them, peers find less at a time, and it costs more (measured).
         self.wake_peers();
         more || self.has_work()

@@ -21,7 +21,7 @@ pub(crate) enum Op {
     Receive,
     Send,
     Cancel,
-    Timer,
+    Wake,
     Ignore,
 }
 
@@ -43,7 +43,7 @@ impl Op {
             1 => Op::Receive,
             2 => Op::Send,
             3 => Op::Cancel,
-            4 => Op::Timer,
+            4 => Op::Wake,
             _ => Op::Ignore,
         };
         let slot = user_data as u32;
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn user_data_survives() {
         let token = Token { slot: u32::MAX - 3, generation: Token::GENERATION_MASK };
-        for op in [Op::Accept, Op::Receive, Op::Send, Op::Cancel, Op::Timer, Op::Ignore] {
+        for op in [Op::Accept, Op::Receive, Op::Send, Op::Cancel, Op::Wake, Op::Ignore] {
             let (parsed, index, back) = Op::parse(op.with_token(token));
             assert_eq!((parsed, index, back), (op, token.slot, token));
         }

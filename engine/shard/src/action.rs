@@ -8,6 +8,9 @@ use crate::output::{Chunk, Output};
 use crate::shard::Shard;
 use crate::{Action, ConnKey, Now};
 
+/// Octets of a WebSocket close frame, at most.
+const CLOSE_FRAME_BYTES: usize = 127;
+
 /// Why a message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unsent {
@@ -66,6 +69,7 @@ impl Shard {
         }
         let peer_bytes_max = connection.peer_bytes_max;
         connection.outbox.write(
+            estimate,
             |buffer| {
                 let before = buffer.len();
                 match write(buffer) {
@@ -172,6 +176,7 @@ impl Shard {
             && let Some(server) = connection.server.as_mut()
         {
             let written = connection.outbox.write(
+                CLOSE_FRAME_BYTES,
                 |buffer| {
                     server.close(code, "", buffer);
                     Ok::<(), ()>(())
@@ -202,8 +207,9 @@ impl Shard {
         };
         let mut sealed = std::mem::take(&mut tls.raw);
         let mut is_broken = false;
+        let mut plain = Output::default();
         if tls.machine.progress() == wampline_transports::tls::TlsProgress::Open {
-            let plain = connection.outbox.take();
+            plain = connection.outbox.take();
             for slice in plain.slices() {
                 if tls.machine.seal(slice, &mut sealed).is_err() {
                     is_broken = true;
@@ -218,6 +224,7 @@ impl Shard {
             tls.is_closed = true;
             tls.machine.close(&mut sealed);
         }
+        self.recycle(plain);
         let mut output = Output::default();
         if !sealed.is_empty() {
             output.push(Chunk::Own(sealed));

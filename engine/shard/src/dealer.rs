@@ -351,6 +351,13 @@ impl Shard {
     ) {
         let Some(ended) = self.end_call(call) else { return count_dropped(self) };
         let Some(slot) = self.sessions[ended.caller].connection else { return count_dropped(self) };
+        let features = self.sessions[ended.caller].features;
+        if attributes.is_transparent()
+            && !features.has(ClientRole::Caller, ClientFeature::PayloadTransparency)
+        {
+            let error = error_uri::FEATURE_NOT_SUPPORTED;
+            return self.call_error(slot, ended.request, error, reason_text(error));
+        }
         add(&self.counters().call_errors, 1);
         let entries: SmallVec<[(&str, Value<'_>); 4]> = attributes.entries().collect();
         let (request_type, request) = (RequestType::Call, ended.request);

@@ -47,7 +47,10 @@ impl Home {
         };
         let realms = (0..shared.config.realms.len()).map(|n| RealmId(n as u16));
         let own = realms.filter(|realm| shared.home(*realm) == id);
-        let directories = own.map(|realm| (realm, Directory::new(realm, limits, hasher)));
+        let directories = own.map(|realm| {
+            let meta = shared.config.realms[realm.index()].meta;
+            (realm, Directory::new(realm, limits, hasher).with_meta(meta))
+        });
         let mut home = Home {
             visibility: Visibility::new(id, shared.shards),
             kept: Kept::default(),

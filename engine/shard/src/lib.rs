@@ -31,6 +31,7 @@ mod route;
 mod session;
 mod shard;
 mod slots;
+mod spare;
 mod timeout;
 
 pub use config::{Config, FeatureRules, Limits, Listener, Realm};

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::output::{Block, Chunk, Output, SharedRange};
+use crate::spare::SpareBuffers;
 
 /// Frames up to this length are copied into the connection's own buffer when that saves a chunk, in octets.
 const COPY_BYTES_MAX: usize = 512;
@@ -15,6 +16,9 @@ const COPY_BYTES_MAX: usize = 512;
 /// Frames up to this length are copied when the connection lags: a shared block must not be pinned by someone who
 /// holds a small part of it, in octets.
 const LAGGING_COPY_BYTES_MAX: usize = 16 << 10;
+
+/// A connection's own buffer takes messages up to this; more go into another one, for to grow is to copy. In octets.
+const OWN_CHUNK_BYTES: usize = 64 << 10;
 
 /// An output takes no more than this unless a single message is longer, in octets.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
@@ -62,14 +66,16 @@ impl Outbox {
         self.len() == 0
     }
 
-    /// Appends a message that `write` appends to the buffer it is given. When it fails nothing is queued.
+    /// Appends a message of about `estimate` octets that `write` appends to the buffer it is given. When it fails nothing is queued.
     pub(crate) fn write<E>(
         &mut self,
+        estimate: usize,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-        spare: &mut Vec<Vec<u8>>,
+        spare: &mut SpareBuffers,
     ) -> Result<(), E> {
-        if !matches!(self.chunks.back(), Some(Chunk::Own(_))) {
-            self.chunks.push_back(Chunk::Own(spare.pop().unwrap_or_default()));
+        let has_room = |buffer: &Vec<u8>| buffer.is_empty() || buffer.len() + estimate <= OWN_CHUNK_BYTES;
+        if !matches!(self.chunks.back(), Some(Chunk::Own(buffer)) if has_room(buffer)) {
+            self.chunks.push_back(Chunk::Own(spare.take()));
         }
         let Some(Chunk::Own(buffer)) = self.chunks.back_mut() else { unreachable!("just pushed") };
         let before = buffer.len();
@@ -79,9 +85,8 @@ impl Outbox {
         self.longest = self.longest.max(length);
         if buffer.is_empty()
             && let Some(Chunk::Own(buffer)) = self.chunks.pop_back()
-            && buffer.capacity() > 0
         {
-            spare.push(buffer);
+            spare.give(buffer);
         }
         result
     }
@@ -160,11 +165,12 @@ mod tests {
 
     fn write(outbox: &mut Outbox, text: &str) {
         let written: Result<(), ()> = outbox.write(
+            text.len(),
             |buffer| {
                 buffer.extend_from_slice(text.as_bytes());
                 Ok(())
             },
-            &mut Vec::new(),
+            &mut SpareBuffers::default(),
         );
         assert_eq!(written, Ok(()));
     }
@@ -230,9 +236,19 @@ mod tests {
     }
 
     #[test]
+    fn long_messages_have_buffers_of_their_own() {
+        let mut outbox = Outbox::default();
+        for length in [OWN_CHUNK_BYTES - 1, 1, 1, 3 * OWN_CHUNK_BYTES, 5] {
+            write(&mut outbox, &"x".repeat(length));
+        }
+        let lengths: Vec<usize> = outbox.take().slices().map(<[u8]>::len).collect();
+        assert_eq!(lengths, [OWN_CHUNK_BYTES, 1, 3 * OWN_CHUNK_BYTES, 5]);
+    }
+
+    #[test]
     fn a_failed_write_leaves_nothing() {
         let mut outbox = Outbox::default();
-        let failed = outbox.write(|_| Err("no"), &mut Vec::new());
+        let failed = outbox.write(10, |_| Err("no"), &mut SpareBuffers::default());
         assert_eq!(failed, Err("no"));
         assert!(outbox.is_empty());
         assert!(!outbox.has_queued());

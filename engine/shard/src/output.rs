@@ -43,7 +43,7 @@ pub(crate) struct Block {
 /// What can be used again of an output that has been sent.
 #[derive(Debug)]
 pub(crate) enum Recycled {
-    /// The buffer of one connection, emptied.
+    /// The buffer of one connection.
     Buffer(Vec<u8>),
     /// A block that this output was the last to send.
     Block(Rc<Block>),
@@ -139,19 +139,12 @@ impl Output {
     /// Gives back what can be used again: buffers, and blocks that nobody else sends.
     pub(crate) fn recycle(self) -> impl Iterator<Item = Recycled> {
         self.chunks.into_iter().filter_map(|chunk| match chunk {
-            Chunk::Own(mut octets) if octets.capacity() <= Output::RECYCLED_BYTES_MAX => {
-                octets.clear();
-                Some(Recycled::Buffer(octets))
-            }
-            Chunk::Own(_) => None,
+            Chunk::Own(octets) => Some(Recycled::Buffer(octets)),
             Chunk::Shared(range) => {
                 (Rc::strong_count(&range.block) == 1).then_some(Recycled::Block(range.block))
             }
         })
     }
-
-    /// The largest buffer that is kept for another output, in octets.
-    const RECYCLED_BYTES_MAX: usize = 32 << 10;
 }
 
 #[cfg(test)]

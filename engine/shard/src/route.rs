@@ -185,9 +185,7 @@ impl Shard {
             load.fetch_add(1, Ordering::Relaxed);
         }
         self.rerouting_octets = self.rerouting_octets + added - removed;
-        if head.timeout.is_some() {
-            self.hand_over_timeout(call);
-        }
+        self.forward_timeout(call, head.timeout.is_some());
     }
 
     /// Every callee that matches has been tried.

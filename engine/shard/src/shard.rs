@@ -25,6 +25,7 @@ use crate::outbox::Outbox;
 use crate::output::{Block, Recycled};
 use crate::session::Session;
 use crate::slots::Slots;
+use crate::spare::SpareBuffers;
 use crate::{Action, Batch, ConnKey, Lanes, ListenerId, Now, Output, Peer, ShutdownMode};
 use wampline_transports::server::Server;
 use wampline_transports::tls::ServerTls;
@@ -104,7 +105,7 @@ pub struct Shard {
     pub(crate) rerouting_octets: usize,
     pub(crate) arenas: [Arena; FORMS],
     /// Emptied buffers for outboxes to use again.
-    pub(crate) spare: Vec<Vec<u8>>,
+    pub(crate) spare: SpareBuffers,
     /// Blocks that everybody has sent, for arenas to use again.
     pub(crate) spare_blocks: Vec<Rc<Block>>,
     /// By destination; the own entry stays empty.
@@ -185,7 +186,7 @@ impl Shard {
             timed_calls: 0,
             rerouting_octets: 0,
             arenas: Default::default(),
-            spare: Vec::new(),
+            spare: SpareBuffers::default(),
             spare_blocks: Vec::new(),
             lanes: (0..shards).map(|_| Lane::default()).collect(),
             spare_batches: Vec::new(),
@@ -302,15 +303,7 @@ impl Shard {
     /// All of an output has been taken; its memory may be used again.
     pub fn send_done(&mut self, now: Now, key: ConnKey, output: Output) {
         self.now = now;
-        for recycled in output.recycle() {
-            match recycled {
-                Recycled::Buffer(buffer) if self.spare.len() < SPARE_BUFFERS_MAX => self.spare.push(buffer),
-                Recycled::Block(block) if self.spare_blocks.len() < SPARE_BLOCKS_MAX => {
-                    self.spare_blocks.push(block);
-                }
-                Recycled::Buffer(_) | Recycled::Block(_) => {}
-            }
-        }
+        self.recycle(output);
         if self.is_live(key) {
             debug_assert_eq!(
                 self.connections[key.slot].outbox.in_flight(),
@@ -318,6 +311,19 @@ impl Shard {
                 "all of it was reported as sent"
             );
             self.mark_dirty(key.slot);
+        }
+    }
+
+    /// Keeps the memory of an output that nobody needs any more.
+    pub(crate) fn recycle(&mut self, output: Output) {
+        for recycled in output.recycle() {
+            match recycled {
+                Recycled::Buffer(buffer) => self.spare.give(buffer),
+                Recycled::Block(block) if self.spare_blocks.len() < SPARE_BLOCKS_MAX => {
+                    self.spare_blocks.push(block);
+                }
+                Recycled::Block(_) => {}
+            }
         }
     }
 
@@ -493,9 +499,6 @@ const SPARE_BATCH_FRAMES_MAX: usize = 4096;
 
 /// How many blocks are kept for arenas: a shard fills a few per turn.
 const SPARE_BLOCKS_MAX: usize = 16;
-
-/// How many emptied buffers are kept for outboxes.
-const SPARE_BUFFERS_MAX: usize = 1024;
 
 impl fmt::Debug for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,16 +17,27 @@ const SWEEP_FROM: usize = 1024;
 /// When a call has taken too long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeout {
-    /// How long it may take, from the CALL or the newest progressive result.
-    span: Duration,
-    /// In nanoseconds.
-    at: u64,
+    /// The CALL or the newest progressive result, in nanoseconds.
+    since: u64,
+    /// How long it may take by what the caller asks for, or else by the realm's rule.
+    asked: Option<Duration>,
+    /// How long it may take whatever is asked for.
+    limit: Option<Duration>,
+    /// The callee that has it now looks after what is asked for.
+    is_forwarded: bool,
 }
 
 impl Timeout {
     /// There was a progressive result: the time begins anew.
     pub(crate) fn renew(&mut self, now: Now) {
-        self.at = now.after(self.span);
+        self.since = now.0;
+    }
+
+    /// When the time is over, in nanoseconds.
+    fn at(&self) -> Option<u64> {
+        let asked = self.asked.filter(|_| !self.is_forwarded);
+        let span = [asked, self.limit].into_iter().flatten().min()?;
+        Some(Now(self.since).after(span))
     }
 }
 
@@ -35,27 +46,35 @@ impl Shard {
     pub(crate) fn start_timeout(&mut self, call: CallRef, asked: Option<u64>) {
         let Some(caller) = self.calls.get(call).map(|entry| entry.caller) else { return };
         let realm = &self.shared.config.realms[self.sessions[caller].realm.index()];
-        let span = asked.map(Duration::from_millis).or(realm.call_timeout);
-        let span = [span, realm.call_timeout_max].into_iter().flatten().min();
-        let Some(span) = span else { return };
-        let at = self.now.after(span);
-        let born = self.calls.born(call.slot).expect("invariant: the call has just been looked at");
+        let (asked, limit) =
+            (asked.map(Duration::from_millis).or(realm.call_timeout), realm.call_timeout_max);
+        if asked.is_none() && limit.is_none() {
+            return;
+        }
+        let since = self.now.0;
         let Some(extra) = self.extra(call) else { return };
-        extra.timeout = Some(Timeout { span, at });
+        extra.timeout = Some(Timeout { since, asked, limit, is_forwarded: false });
         self.timed_calls += 1;
         self.sweep_timeouts();
-        self.call_timeouts.push(Reverse((at, call.slot, born)));
+        self.watch_call(call);
     }
 
-    /// The callee looks after the time that the call asks for: what is left to us is the bound of the realm.
-    pub(crate) fn hand_over_timeout(&mut self, call: CallRef) {
-        let Some(caller) = self.calls.get(call).map(|entry| entry.caller) else { return };
-        let most = self.shared.config.realms[self.sessions[caller].realm.index()].call_timeout_max;
-        let now = self.now;
-        let Some(extra) = self.extra(call) else { return };
-        if extra.timeout.is_some() {
-            extra.timeout = most.map(|span| Timeout { span, at: now.after(span) });
-            self.timed_calls -= usize::from(most.is_none());
+    /// A callee is invoked that looks after the timeout itself, or one that does not.
+    pub(crate) fn forward_timeout(&mut self, call: CallRef, is_forwarded: bool) {
+        let Some(entry) = self.calls.get_mut(call) else { return };
+        let Some(timeout) = entry.extra.as_mut().and_then(|extra| extra.timeout.as_mut()) else { return };
+        if std::mem::replace(&mut timeout.is_forwarded, is_forwarded) && !is_forwarded {
+            self.watch_call(call);
+        }
+    }
+
+    /// Sees to it that a call is looked at when its time is over.
+    fn watch_call(&mut self, call: CallRef) {
+        let timeout = self.calls.get(call).and_then(|entry| entry.extra.as_ref()?.timeout);
+        if let Some(at) = timeout.and_then(|timeout| timeout.at())
+            && let Some(born) = self.calls.born(call.slot)
+        {
+            self.call_timeouts.push(Reverse((at, call.slot, born)));
         }
     }
 
@@ -75,10 +94,8 @@ impl Shard {
             }
             let Some(call) = self.calls.reference(slot) else { continue };
             let timeout = self.calls.get(call).and_then(|entry| entry.extra.as_ref()?.timeout);
-            match timeout {
-                Some(timeout) if timeout.at > self.now.0 => {
-                    self.call_timeouts.push(Reverse((timeout.at, slot, born)));
-                }
+            match timeout.and_then(|timeout| timeout.at()) {
+                Some(at) if at > self.now.0 => self.call_timeouts.push(Reverse((at, slot, born))),
                 Some(_) => self.call_timed_out(call),
                 None => {}
             }

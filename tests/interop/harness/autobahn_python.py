@@ -12,9 +12,9 @@ from autobahn.asyncio.wamp import ApplicationSession  # noqa: E402
 from autobahn.asyncio.websocket import WampWebSocketClientFactory  # noqa: E402
 from autobahn.wamp.exception import ApplicationError  # noqa: E402
 from autobahn.wamp.serializer import CBORSerializer, JsonSerializer, MsgPackSerializer  # noqa: E402
-from autobahn.wamp.types import CallResult, ComponentConfig, PublishOptions, SubscribeOptions  # noqa: E402
+from autobahn.wamp.types import CallOptions, CallResult, ComponentConfig, PublishOptions, RegisterOptions, SubscribeOptions  # noqa: E402
 
-from .peers import FAILURE, REALM, STEP_SECONDS, CallError, Event, JoinError, Peer, Subscription  # noqa: E402
+from .peers import CROWD_SECONDS, FAILURE, REALM, STEP_SECONDS, UNAVAILABLE, CallError, Event, JoinError, Peer, Subscription  # noqa: E402
 
 SERIALIZERS = {"json": JsonSerializer, "msgpack": MsgPackSerializer, "cbor": CBORSerializer}
 
@@ -91,14 +91,29 @@ class AutobahnPeer(Peer):
             return (await self.step(done)).id
         return None
 
-    async def register(self, procedure, behaviour="echo"):
-        return await self.step(self.inner.register(BEHAVIOURS[behaviour], procedure))
+    async def register(self, procedure, behaviour="echo", options=None):
+        behaviours = BEHAVIOURS | {"name": lambda *_: self.session, "crowd": crowd()}
+        options = RegisterOptions(details=behaviour in DETAILED or None, **(options or {}))
+        return await self.step(self.inner.register(behaviours[behaviour], procedure, options=options))
 
     async def unregister(self, registration):
         await self.step(registration.unregister())
 
-    async def call(self, procedure, args=None, kwargs=None):
-        result = await self.step(self.inner.call(procedure, *(args or []), **(kwargs or {})))
+    async def call(self, procedure, args=None, kwargs=None, *, options=None, progress=None):
+        on_progress = progress and (lambda *args, **kwargs: progress.deliver(args, kwargs))
+        options = CallOptions(on_progress=on_progress, **(options or {}))
+        return await self.ended(self.inner.call(procedure, *(args or []), options=options, **(kwargs or {})))
+
+    async def begin(self, procedure, args=None, *, options=None):
+        return self.inner.call(procedure, *(args or []), options=CallOptions(**(options or {})))
+
+    async def cancel(self, call, mode=None):
+        assert mode is None, "autobahn for Python sends no mode"
+        call.cancel()
+        await asyncio.sleep(0)
+
+    async def ended(self, call):
+        result = await self.step(call)
         if isinstance(result, CallResult):
             return Event(list(result.results), dict(result.kwresults))
         return Event([] if result is None else [result], {})
@@ -157,4 +172,34 @@ def hold(*_args, **_kwargs):
     return asyncio.get_running_loop().create_future()
 
 
-BEHAVIOURS = {"echo": echo, "fail": fail, "hold": hold}
+def tell_details(*_args, details):
+    return CallResult(details.procedure, details.caller, details.caller_authid, details.caller_authrole)
+
+
+async def count(number, details):
+    for n in range(number):
+        if details.progress:
+            details.progress(n)
+    return "done"
+
+
+def unavailable(*_args, **_kwargs):
+    raise ApplicationError(UNAVAILABLE)
+
+
+def crowd():
+    present = 0
+
+    async def stay(*_args):
+        nonlocal present
+        present += 1
+        counted = present
+        await asyncio.sleep(CROWD_SECONDS)
+        present -= 1
+        return counted
+
+    return stay
+
+
+BEHAVIOURS = {"echo": echo, "fail": fail, "hold": hold, "details": tell_details, "count": count, "unavailable": unavailable}
+DETAILED = ("details", "count")

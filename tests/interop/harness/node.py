@@ -87,6 +87,7 @@ class Node:
 
 class NodePeer(Peer):
     names = itertools.count(1)
+    handles = itertools.count(1)
 
     @classmethod
     async def join(cls, spec, endpoints, node, realm=REALM):
@@ -122,15 +123,41 @@ class NodePeer(Peer):
             "publish", topic=topic, args=to_tagged(args or []), kwargs=to_tagged(kwargs or {}), acknowledge=acknowledge, options=options
         )
 
-    async def register(self, procedure, behaviour="echo"):
-        return await self.tell("register", procedure=procedure, behaviour=behaviour)
+    async def register(self, procedure, behaviour="echo", options=None):
+        return await self.tell("register", procedure=procedure, behaviour=behaviour, options=options)
 
     async def unregister(self, registration):
         await self.tell("unregister", registration=registration)
 
-    async def call(self, procedure, args=None, kwargs=None):
-        result = await self.tell("call", procedure=procedure, args=to_tagged(args or []), kwargs=to_tagged(kwargs or {}))
+    async def call(self, procedure, args=None, kwargs=None, *, options=None, progress=None):
+        return await self.ended(self.tell_call(procedure, args, kwargs, options=options, progress=progress))
+
+    async def begin(self, procedure, args=None, *, options=None):
+        handle = next(self.handles)
+        call = asyncio.ensure_future(self.tell_call(procedure, args, None, handle=handle, options=options))
+        call.handle = handle
+        await self.probe()
+        return call
+
+    async def cancel(self, call, mode=None):
+        await self.tell("cancel", handle=call.handle, mode=mode)
+
+    async def ended(self, call):
+        result = await call
         return Event(from_tagged(result["args"]), from_tagged(result["kwargs"]))
+
+    async def call_in_chunks(self, procedure, chunks):
+        """A progressive call: every element of `chunks` is the arguments of one CALL."""
+        return await self.ended(self.tell("call_in_chunks", procedure=procedure, args=to_tagged(chunks), kwargs={}))
+
+    def tell_call(self, procedure, args, kwargs, *, options=None, progress=None, handle=None):
+        if progress is not None:
+            # Progressive results come as events do.
+            ident = f"progress{next(self.handles)}"
+            self.subscriptions[ident] = progress
+            progress = ident
+        fields = {"procedure": procedure, "args": to_tagged(args or []), "kwargs": to_tagged(kwargs or {})}
+        return self.tell("call", **fields, options=options, progress=progress, handle=handle)
 
     async def leave(self):
         await self.tell("leave")

@@ -80,7 +80,10 @@ class Peer:
     `closed` is a future with the reason of the GOODBYE or ABORT that ended it (None when the transport just went away).
 
     Procedures are registered by behaviour, so that the same test runs a callee in Python and in JavaScript:
-    `echo` returns what it got, `fail` raises `com.example.failure` with what it got, `hold` never answers.
+    `echo` returns what it got, `fail` raises `com.example.failure` with what it got, `hold` never answers, `name` returns the
+    session of the callee, `details` what it was told of the call (procedure, caller, its authid and authrole), `count` the
+    numbers below its argument as progressive results and then "done", `unavailable` asks for another callee, `crowd` returns
+    after a moment how many of its invocations were open.
     """
 
     spec: Spec
@@ -96,13 +99,26 @@ class Peer:
     async def publish(self, topic, args=None, kwargs=None, *, acknowledge=True, exclude_me=None, options=None):
         raise NotImplementedError
 
-    async def register(self, procedure, behaviour="echo"):
+    async def register(self, procedure, behaviour="echo", options=None):
         raise NotImplementedError
 
     async def unregister(self, registration):
         raise NotImplementedError
 
-    async def call(self, procedure, args=None, kwargs=None) -> Event:
+    async def call(self, procedure, args=None, kwargs=None, *, options=None, progress=None) -> Event:
+        """`progress`: a `Subscription` that the progressive results are delivered to."""
+        raise NotImplementedError
+
+    async def begin(self, procedure, args=None, *, options=None):
+        """Calls and does not wait: what comes back is for `cancel` and `ended`."""
+        raise NotImplementedError
+
+    async def cancel(self, call, mode=None):
+        """Cancels a call that `begin` began."""
+        raise NotImplementedError
+
+    async def ended(self, call) -> Event:
+        """The end of a call that `begin` began."""
         raise NotImplementedError
 
     async def leave(self):
@@ -115,3 +131,6 @@ class Peer:
 
 
 FAILURE = "com.example.failure"
+UNAVAILABLE = "wamp.error.unavailable"
+# How long an invocation of `crowd` takes.
+CROWD_SECONDS = 0.1

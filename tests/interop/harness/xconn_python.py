@@ -8,7 +8,7 @@ from xconn import types
 from xconn.async_client import connect
 from xconn.exception import ApplicationError
 
-from .peers import FAILURE, REALM, STEP_SECONDS, CallError, Event, Peer, Subscription
+from .peers import CROWD_SECONDS, FAILURE, REALM, STEP_SECONDS, UNAVAILABLE, CallError, Event, Peer, Subscription
 
 SERIALIZERS = {"json": serializers.JSONSerializer, "msgpack": serializers.MsgPackSerializer, "cbor": serializers.CBORSerializer}
 
@@ -56,14 +56,27 @@ class XconnPeer(Peer):
             options["exclude_me"] = exclude_me
         await self.step(self.inner.publish(topic, args, kwargs, options))
 
-    async def register(self, procedure, behaviour="echo"):
-        return await self.step(self.inner.register(procedure, BEHAVIOURS[behaviour]))
+    async def register(self, procedure, behaviour="echo", options=None):
+        async def name(_invocation):
+            return types.Result([self.session])
+
+        behaviours = BEHAVIOURS | {"name": name, "crowd": crowd()}
+        return await self.step(self.inner.register(procedure, behaviours[behaviour], options))
 
     async def unregister(self, registration):
         await self.step(registration.unregister())
 
-    async def call(self, procedure, args=None, kwargs=None):
-        result = await self.step(self.inner.call(procedure, args, kwargs))
+    async def call(self, procedure, args=None, kwargs=None, *, options=None, progress=None):
+        assert progress is None, "xconn for Python ends a call with its first result"
+        return await self.ended(self.inner.call(procedure, args, kwargs, options))
+
+    async def begin(self, procedure, args=None, *, options=None):
+        call = asyncio.ensure_future(self.inner.call(procedure, args, None, options))
+        await asyncio.sleep(0)
+        return call
+
+    async def ended(self, call):
+        result = await self.step(call)
         return Event(list(result.args or []), dict(result.kwargs or {}))
 
     async def leave(self):
@@ -100,4 +113,27 @@ async def hold(_invocation):
     await asyncio.get_running_loop().create_future()
 
 
-BEHAVIOURS = {"echo": echo, "fail": fail, "hold": hold}
+async def tell_details(invocation):
+    told = invocation.details
+    return types.Result([told.get("procedure"), told.get("caller"), told.get("caller_authid"), told.get("caller_authrole")])
+
+
+async def unavailable(_invocation):
+    raise ApplicationError(UNAVAILABLE)
+
+
+def crowd():
+    present = 0
+
+    async def stay(_invocation):
+        nonlocal present
+        present += 1
+        counted = present
+        await asyncio.sleep(CROWD_SECONDS)
+        present -= 1
+        return types.Result([counted])
+
+    return stay
+
+
+BEHAVIOURS = {"echo": echo, "fail": fail, "hold": hold, "details": tell_details, "unavailable": unavailable}

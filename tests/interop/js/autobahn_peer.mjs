@@ -1,6 +1,6 @@
 // autobahn-js behind the commands of peers.mjs.
 
-import { Failure, FAILURE_URI } from "./failure.mjs";
+import { Failure, FAILURE_URI, UNAVAILABLE_URI } from "./failure.mjs";
 import { load } from "./modules.mjs";
 
 const WebSocket = load("ws");
@@ -38,6 +38,7 @@ export class AutobahnPeer {
   #nextId = 1;
   #subscriptions = new Map();
   #registrations = new Map();
+  #calls = new Map();
 
   constructor(notify) {
     this.notify = notify;
@@ -86,9 +87,10 @@ export class AutobahnPeer {
     await this.#ask(this.#session.publish(topic, args, kwargs, acknowledge ? { ...options, acknowledge: true } : options));
   }
 
-  async register({ procedure, behaviour }) {
+  async register({ procedure, behaviour, options }) {
     const id = this.#nextId++;
-    this.#registrations.set(id, await this.#ask(this.#session.register(procedure, BEHAVIOURS[behaviour])));
+    const handler = behaviour === "name" ? () => this.#session.id : BEHAVIOURS[behaviour];
+    this.#registrations.set(id, await this.#ask(this.#session.register(procedure, handler, options ?? undefined)));
     return id;
   }
 
@@ -96,10 +98,16 @@ export class AutobahnPeer {
     await this.#ask(this.#session.unregister(this.#registrations.get(registration)));
   }
 
-  async call({ procedure, args, kwargs }) {
-    const result = await this.#ask(this.#session.call(procedure, args, kwargs));
-    if (result instanceof autobahn.Result) return { args: result.args, kwargs: result.kwargs };
-    return { args: result === null || result === undefined ? [] : [result], kwargs: {} };
+  async call({ procedure, args, kwargs, options, progress, handle }) {
+    if (progress) options = { ...options, receive_progress: true };
+    const call = this.#session.call(procedure, args, kwargs, options ?? undefined);
+    if (handle) this.#calls.set(handle, call);
+    const onProgress = (result) => this.notify("event", { subscription: progress, ...payloadOf(result) });
+    return payloadOf(await this.#ask(progress ? call.then(undefined, undefined, onProgress) : call));
+  }
+
+  async cancel({ handle, mode }) {
+    this.#calls.get(handle).cancel(mode ? { mode } : undefined);
   }
 
   async leave() {
@@ -121,7 +129,21 @@ export class AutobahnPeer {
   }
 }
 
+function payloadOf(result) {
+  if (result instanceof autobahn.Result) return { args: result.args, kwargs: result.kwargs };
+  return { args: result === null || result === undefined ? [] : [result], kwargs: {} };
+}
+
 const BEHAVIOURS = {
+  count: ([number], _kwargs, details) => {
+    for (let n = 0; n < number; n++) details.progress?.([n]);
+    return "done";
+  },
+  details: (_args, _kwargs, { procedure, caller, caller_authid, caller_authrole }) =>
+    new autobahn.Result([procedure, caller ?? null, caller_authid ?? null, caller_authrole ?? null]),
+  unavailable: () => {
+    throw new autobahn.Error(UNAVAILABLE_URI, [], {});
+  },
   echo: (args, kwargs) => new autobahn.Result(args, kwargs),
   fail: (args, kwargs) => {
     throw new autobahn.Error(FAILURE_URI, args, kwargs);

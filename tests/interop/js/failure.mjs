@@ -10,3 +10,4 @@ export class Failure extends Error {
 }
 
 export const FAILURE_URI = "com.example.failure";
+export const UNAVAILABLE_URI = "wamp.error.unavailable";

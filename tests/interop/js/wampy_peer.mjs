@@ -1,6 +1,6 @@
 // wampy.js behind the commands of peers.mjs.
 
-import { Failure, FAILURE_URI } from "./failure.mjs";
+import { Failure, FAILURE_URI, UNAVAILABLE_URI } from "./failure.mjs";
 import { load } from "./modules.mjs";
 import { fromTagged, toTagged } from "./values.mjs";
 
@@ -22,6 +22,7 @@ export class WampyPeer {
   #nextId = 1;
   #subscriptions = new Map();
   #registrations = new Map();
+  #calls = new Map();
 
   constructor(notify) {
     this.notify = notify;
@@ -33,6 +34,7 @@ export class WampyPeer {
     this.#client = new Wampy(target.url, {
       realm,
       serializer: SERIALIZERS[serializer](),
+      payloadSerializers: Object.fromEntries(Object.entries(SERIALIZERS).map(([name, make]) => [name, make()])),
       uriValidation: "loose",
       autoReconnect: false,
       ws: class extends WebSocket {
@@ -68,9 +70,10 @@ export class WampyPeer {
     await this.#ask(this.#client.publish(topic, { argsList: args, argsDict: kwargs }, options));
   }
 
-  async register({ procedure, behaviour }) {
+  async register({ procedure, behaviour, options }) {
     const id = this.#nextId++;
-    await this.#ask(this.#client.register(procedure, BEHAVIOURS[behaviour]));
+    const handler = behaviour === "name" ? () => ({ argsList: [this.#client.getSessionId()] }) : BEHAVIOURS[behaviour];
+    await this.#ask(this.#client.register(procedure, handler, options ?? undefined));
     this.#registrations.set(id, procedure);
     return id;
   }
@@ -79,9 +82,22 @@ export class WampyPeer {
     await this.#ask(this.#client.unregister(this.#registrations.get(registration)));
   }
 
-  async call({ procedure, args, kwargs }) {
-    const result = await this.#ask(this.#client.call(procedure, { argsList: args, argsDict: kwargs }));
-    return { args: result.argsList ?? [], kwargs: result.argsDict ?? {} };
+  async call({ procedure, args, kwargs, options, progress, handle }) {
+    const onProgress = (result) => this.notify("event", { subscription: progress, ...payloadOf(result) });
+    if (progress) options = { ...options, progress_callback: onProgress };
+    const call = this.#client.call(procedure, { argsList: args, argsDict: kwargs }, options ?? undefined);
+    if (handle) this.#calls.set(handle, this.#client.getOpStatus().reqId);
+    return payloadOf(await this.#ask(call));
+  }
+
+  async call_in_chunks({ procedure, args: [first, ...rest] }) {
+    const { result, sendData } = this.#client.progressiveCall(procedure, first);
+    rest.forEach((chunk, index) => sendData(chunk, { progress: index + 1 < rest.length }));
+    return payloadOf(await this.#ask(result));
+  }
+
+  async cancel({ handle, mode }) {
+    this.#client.cancel(this.#calls.get(handle), mode ? { mode } : undefined);
   }
 
   async leave() {
@@ -103,14 +119,32 @@ export class WampyPeer {
   }
 }
 
+function payloadOf({ argsList, argsDict }) {
+  return { args: argsList ?? [], kwargs: argsDict ?? {} };
+}
+
 // What wampy.js hands out, to be sent again. Its CBOR decoder yields octets as Uint8Array, which its encoder would write
 // as a typed array (tag 64); as a Buffer they go out as the byte string that they were.
 function sendable({ argsList, argsDict }) {
   return { argsList: fromTagged(toTagged(argsList ?? [])), argsDict: fromTagged(toTagged(argsDict ?? {})) };
 }
 
+const SEALED = { ppt_scheme: "x_example", ppt_serializer: "cbor", ppt_keyid: "key of the answer" };
+
 const BEHAVIOURS = {
   echo: sendable,
+  // Answers in payload passthru mode.
+  sealed: (payload) => ({ ...sendable(payload), options: SEALED }),
+  count: ({ argsList: [number], details, result_handler }) => {
+    for (let n = 0; n < number && details.receive_progress; n++) result_handler({ argsList: [n], options: { progress: true } });
+    return { argsList: ["done"] };
+  },
+  details: ({ details: { procedure, caller, caller_authid, caller_authrole } }) => ({
+    argsList: [procedure ?? null, caller ?? null, caller_authid ?? null, caller_authrole ?? null],
+  }),
+  unavailable: () => {
+    throw { error: UNAVAILABLE_URI };
+  },
   // Answers through result_handler and returns as well: wampy.js then sends a second YIELD for the same invocation.
   echo_twice: ({ result_handler, ...payload }) => {
     result_handler(sendable(payload));

@@ -18,20 +18,20 @@
 //! passed over.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, accept_with, recv, send, sendmsg};
+use rustix::net::{RecvFlags, SocketFlags, accept_with, recv};
 use rustix::time::Timespec;
 use slab::Slab;
 use socket2::SockRef;
 
 use crate::conns::{Conn, Conns};
-use crate::outgoing::{Outgoing, SLICES_MAX};
+use crate::outgoing::{Outgoing, send_now};
 use crate::port::{Completion, Port, Received};
 use crate::sys::EventFd;
 use crate::token::{Op, Token};
@@ -452,7 +452,7 @@ impl<O: Outgoing> Port<O> for Poll<O> {
     }
 
     /// Everything has been done already: the next turn may ask the kernel again.
-    fn submit(&mut self) {
+    fn end_turn(&mut self) {
         (self.has_looked, self.has_begun) = (false, false);
     }
 
@@ -468,33 +468,4 @@ fn station(epoll: &OwnedFd, socket: BorrowedFd<'_>, listener: u16) -> io::Result
     let data = EventData::new_u64(Op::Accept.with_index(u32::from(listener)));
     epoll::add(epoll, &socket, data, EventFlags::IN | EventFlags::ET)?;
     Ok(Station { socket, accepting: false, is_listed: false, is_readable: false })
-}
-
-/// One call: how many octets were taken, and how many were offered.
-fn send_now(socket: BorrowedFd<'_>, output: &impl Outgoing) -> Result<(usize, usize), Errno> {
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    let mut slices = output.slices().filter(|slice| !slice.is_empty());
-    let first = slices.next().unwrap_or_default();
-    let Some(second) = slices.next() else {
-        return retried(|| send(socket, first, flags)).map(|taken| (taken, first.len()));
-    };
-    let mut vector = [IoSlice::new(&[]); SLICES_MAX];
-    let (mut count, mut offered) = (0, 0);
-    for (place, slice) in vector.iter_mut().zip([first, second].into_iter().chain(slices)) {
-        *place = IoSlice::new(slice);
-        count += 1;
-        offered += slice.len();
-    }
-    let vector = &vector[..count];
-    let taken = retried(|| sendmsg(socket, vector, &mut SendAncillaryBuffer::default(), flags))?;
-    Ok((taken, offered))
-}
-
-fn retried<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    loop {
-        match call() {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
-    }
 }

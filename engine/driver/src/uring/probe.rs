@@ -52,20 +52,28 @@ fn check_features(ring: &IoUring) -> Result<(), StartError> {
         ("send", opcode::Send::CODE),
         ("vectored send", opcode::SendMsg::CODE),
         ("cancel", opcode::AsyncCancel2::CODE),
-        ("timeout", opcode::Timeout::CODE),
+        ("poll", opcode::PollAdd::CODE),
         // Came with Linux 6.0, like multishot receive, which cannot be asked for.
         ("zero-copy send", opcode::SendZc::CODE),
     ];
     let missing: Vec<&str> =
         needed.iter().filter(|(_, code)| !probe.is_supported(*code)).map(|(name, _)| *name).collect();
     let params = ring.params();
-    if missing.is_empty() && params.is_feature_nodrop() && params.is_feature_submit_stable() {
+    if missing.is_empty()
+        && params.is_feature_nodrop()
+        && params.is_feature_submit_stable()
+        && params.is_feature_ext_arg()
+    {
         return Ok(());
     }
     let kernel = sys::kernel_release();
     Err(refuse(format!(
         "this kernel's io_uring lacks what is needed ({}): it is Linux {kernel}, 6.1 or newer is needed",
-        if missing.is_empty() { "stable submissions".to_owned() } else { missing.join(", ") }
+        if missing.is_empty() {
+            "stable submissions or bounded waits".to_owned()
+        } else {
+            missing.join(", ")
+        }
     )))
 }
 

@@ -1,10 +1,18 @@
-//! The shard's own io_uring: typed operations in, typed completions out.
+//! The shard's own io_uring: typed operations in, typed completions out, and the one place where a shard waits.
+//!
+//! The answer to an isolated message, the first send of a turn that has seen at most one completion, is a plain call: done
+//! at once, it needs no completion and no further turn to see it. All other sends of a turn, and what the kernel does not
+//! take at once, go through the ring, one system call for all of them. What is asked for otherwise goes to the kernel with
+//! the next call that is made anyway: the one that begins a turn, or the one that waits.
+//!
+//! Other shards wake this one with an eventfd that the ring polls all the time. It is never read: each write makes a
+//! completion, a write before the poll began makes its first, and the counter does not overflow in 2^64 of them.
 //!
 //! Owns: the ring, the receive buffers, and every output that the kernel is sending from. An output enters with
 //! [`Ring::send`] and leaves with its completion, so the kernel never reads freed or moved octets whatever the caller
 //! does. Sockets belong to the caller, who keeps them open while an operation names them.
 //!
-//! Does not: know what a connection is, retry, or wait (the shard task parks through glommio).
+//! Does not: know what a connection is, or retry.
 #![allow(unsafe_code)]
 
 mod buffers;
@@ -12,16 +20,17 @@ mod buffers;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
-use io_uring::types::{CancelBuilder, Fd, TimeoutFlags, Timespec};
+use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use slab::Slab;
-use wampline_shard::Now;
 
 use crate::conns::{Conn, Conns};
-use crate::outgoing::{Outgoing, SLICES_MAX};
+use crate::outgoing::{Outgoing, SLICES_MAX, send_now};
 use crate::port::{Completion, Port, Received};
+use crate::sys::EventFd;
 use crate::token::{Op, Token};
 use buffers::Chunk;
 
@@ -40,7 +49,7 @@ pub(crate) struct RingSize {
 
 impl Default for RingSize {
     fn default() -> RingSize {
-        RingSize { submissions: 512, completions: 4096, buffers: 256, buffer_octets: 16 << 10 }
+        RingSize { submissions: 512, completions: 4096, buffers: 64, buffer_octets: 64 << 10 }
     }
 }
 
@@ -66,71 +75,86 @@ pub(crate) struct Ring<O> {
     #[allow(clippy::vec_box)]
     vectored: Vec<Box<Vectored>>,
     vectored_used: usize,
-    /// Read by the kernel while it takes the submission, not after.
-    timespec: Box<Timespec>,
-    /// When the timer that is under way will fire.
-    timer: Option<Now>,
+    /// What other shards wake this one with.
+    wakes: EventFd,
+    /// Whether the poll of it is started again when it ends.
+    listens: bool,
+    /// The kernel was asked in this turn.
+    has_begun: bool,
+    /// The kernel was entered for nothing: its flag that there is work to do tells nothing until the next wait. The kernel
+    /// clears it before it takes the work, and work that comes in between is done and leaves it set.
+    flag_is_stale: bool,
+    /// Completions handed out in this turn.
+    handed_out: usize,
+    /// There was a send in this turn.
+    has_sent: bool,
+    /// Sends wait for the next call.
+    has_sends: bool,
     /// Operations whose last completion has not been seen.
     in_flight: usize,
 }
 
 impl<O: Outgoing> Ring<O> {
-    /// A ring for this thread, which signals `eventfd` while [`Ring::listen_for_wakes`] is on.
-    pub(crate) fn new(size: RingSize, eventfd: BorrowedFd<'_>) -> io::Result<Ring<O>> {
+    /// A ring for this thread, which can [listen](Ring::listen) for `wakes`.
+    pub(crate) fn new(size: RingSize, wakes: &EventFd) -> io::Result<Ring<O>> {
         let uring = setup(size.submissions, size.completions)?;
-        uring.submitter().register_eventfd(eventfd.as_raw_fd())?;
         let buffers = buffers::Buffers::register(&uring, size.buffers, size.buffer_octets)?;
-        let mut ring = Ring {
+        Ok(Ring {
             uring: ManuallyDrop::new(uring),
             buffers: ManuallyDrop::new(buffers),
             sends: ManuallyDrop::new(Slab::new()),
             backlog: VecDeque::new(),
             vectored: Vec::new(),
             vectored_used: 0,
-            timespec: Box::new(Timespec::new()),
-            timer: None,
+            wakes: wakes.try_clone()?,
+            listens: false,
+            has_begun: false,
+            flag_is_stale: false,
+            handed_out: 0,
+            has_sent: false,
+            has_sends: false,
             in_flight: 0,
-        };
-        ring.listen_for_wakes(false);
-        Ok(ring)
+        })
     }
 
-    /// Sees to it that a completion comes at `deadline` or before.
-    pub(crate) fn wake_at(&mut self, deadline: Now) {
-        if self.timer.is_some_and(|armed| armed <= deadline) {
-            return;
-        }
-        let (seconds, nanoseconds) = (deadline.0 / 1_000_000_000, deadline.0 % 1_000_000_000);
-        *self.timespec = Timespec::new().sec(seconds).nsec(nanoseconds as u32);
-        let timespec: *const Timespec = &raw const *self.timespec;
-        let timer = Op::Timer.with_index(0);
-        let entry = if self.timer.is_none() {
-            opcode::Timeout::new(timespec).flags(TimeoutFlags::ABS).build().user_data(timer)
-        } else {
-            let entry = opcode::TimeoutUpdate::new(timer, timespec).flags(TimeoutFlags::ABS).build();
-            entry.user_data(Op::Ignore.with_index(0))
-        };
-        self.timer = Some(deadline);
-        self.push(entry);
-        // The kernel copies the time when it takes the submission; the next call may write another one.
-        self.submit();
+    /// From the next call on each signal of the eventfd makes a completion, also one that has come already.
+    pub(crate) fn listen(&mut self) {
+        self.listens = true;
+        let descriptor = Fd(self.wakes.fd().as_raw_fd());
+        let entry = opcode::PollAdd::new(descriptor, libc::POLLIN as u32).multi(true).build();
+        self.push(entry.user_data(Op::Wake.with_index(0)));
     }
 
-    /// Blocks until a completion is there. For the end of a shard only.
-    pub(crate) fn wait(&mut self) {
+    /// Ends that: the last operation of a ring without sockets.
+    pub(crate) fn stop_listening(&mut self) {
+        self.listens = false;
+        let target = CancelBuilder::user_data(Op::Wake.with_index(0));
+        self.push(opcode::AsyncCancel2::new(target).build().user_data(Op::Ignore.with_index(0)));
+    }
+
+    /// Hands everything over to the kernel and blocks until a completion is there, but no longer than `most`. One system
+    /// call.
+    pub(crate) fn wait(&mut self, most: Duration) {
+        self.flag_is_stale = false;
         self.buffers.publish();
-        match self.uring.submit_and_wait(1) {
-            Ok(_) => self.refill(),
-            Err(error) if is_passing(&error) => {}
+        let most = Timespec::from(most);
+        match self.uring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&most)) {
+            Ok(_) => {}
+            Err(error) if is_passing(&error) => return,
             Err(error) => panic!("io_uring_enter failed: {error}"),
         }
+        self.after_submission();
     }
 
-    /// Cancels the timer, the last operation of a ring without sockets.
-    pub(crate) fn cancel_timer(&mut self) {
-        if self.timer.is_some() {
-            let target = CancelBuilder::user_data(Op::Timer.with_index(0));
-            self.push(opcode::AsyncCancel2::new(target).build().user_data(Op::Ignore.with_index(0)));
+    /// Whether new completions show without a system call; otherwise only waiting finds them.
+    pub(crate) fn can_be_watched(&self) -> bool {
+        !self.flag_is_stale
+    }
+
+    /// Hands everything over to the kernel, if there is something.
+    pub(crate) fn flush(&mut self) {
+        if !self.uring.submission().is_empty() {
+            self.enter();
         }
     }
 
@@ -139,10 +163,43 @@ impl<O: Outgoing> Ring<O> {
         self.in_flight
     }
 
-    /// Whether the kernel signals the eventfd for new completions. Off while the shard runs, to save the signals.
-    pub(crate) fn listen_for_wakes(&mut self, on: bool) {
-        let queue = self.uring.completion();
-        if on { queue.enable_eventfd() } else { queue.disable_eventfd() }
+    /// Begins a turn: hands over what was asked for since, and lets the kernel finish what it had put off unless there are
+    /// completions to handle already.
+    fn begin(&mut self) {
+        self.has_begun = true;
+        if self.uring.completion().is_empty() || !self.uring.submission().is_empty() {
+            self.enter();
+            self.flag_is_stale = self.uring.completion().is_empty() && self.kernel_has_work();
+        }
+    }
+
+    /// One system call, or none if there is nothing to do: hands everything over to the kernel and lets it finish what it had
+    /// put off.
+    fn enter(&mut self) {
+        self.buffers.publish();
+        if self.uring.submission().is_empty() && !self.kernel_has_work() {
+            return;
+        }
+        loop {
+            match self.uring.submit() {
+                Ok(_) => {}
+                // The completion queue is full, or the call was interrupted: the rest goes with the next turn.
+                Err(error) if is_passing(&error) => return,
+                Err(error) => panic!("io_uring_enter failed: {error}"),
+            }
+            if self.backlog.is_empty() {
+                break;
+            }
+            self.refill();
+        }
+        self.after_submission();
+    }
+
+    fn after_submission(&mut self) {
+        self.refill();
+        if self.uring.submission().is_empty() {
+            self.vectored_used = 0;
+        }
     }
 
     /// The submission that sends the output at `index`, all of it or its first 64 slices.
@@ -188,7 +245,7 @@ impl<O: Outgoing> Ring<O> {
         if !self.backlog.is_empty() || !self.try_push(&entry) {
             self.backlog.push_back(entry);
             if self.backlog.len() == 1 {
-                self.submit();
+                self.enter();
             }
         }
     }
@@ -204,7 +261,7 @@ impl<O: Outgoing> Ring<O> {
 
     fn try_push(&mut self, entry: &squeue::Entry) -> bool {
         // SAFETY: what the entry points to outlives the operation: outputs stay in `sends` until their completion, the
-        // headers in `vectored` and `timespec` until the kernel has taken the submission (IORING_FEAT_SUBMIT_STABLE,
+        // headers in `vectored` until the kernel has taken the submission (IORING_FEAT_SUBMIT_STABLE,
         // required by the probe), receive buffers as long as the ring.
         unsafe { self.uring.submission().push(entry) }.is_ok()
     }
@@ -237,6 +294,14 @@ impl<O: Outgoing> Port<O> for Ring<O> {
     }
 
     fn send(&mut self, token: Token, conn: &mut Conn<()>, output: O) -> Option<(O, usize)> {
+        let is_first = !std::mem::replace(&mut self.has_sent, true);
+        if is_first
+            && self.handed_out <= 1
+            && let Ok((octets, _)) = send_now(conn.socket.as_fd(), &output)
+        {
+            return Some((output, octets));
+        }
+        self.has_sends = true;
         let index = self.sends.insert(Sending { token, output });
         let entry = self.describe_send(conn.fd(), index);
         self.push(entry.user_data(Op::Send.with_index(index as u32)));
@@ -249,9 +314,12 @@ impl<O: Outgoing> Port<O> for Ring<O> {
         false
     }
 
-    /// Asks the kernel for nothing.
     fn next(&mut self, _conns: &mut Conns<()>) -> Option<Completion<O, Chunk>> {
+        if !self.has_begun {
+            self.begin();
+        }
         let entry = self.uring.completion().next()?;
+        self.handed_out += 1;
         let more = cqueue::more(entry.flags());
         if !more {
             self.in_flight -= 1;
@@ -274,8 +342,10 @@ impl<O: Outgoing> Port<O> for Ring<O> {
                 Completion::Sent { token, output, result: taken }
             }
             Op::Cancel => Completion::Cancelled { token },
-            Op::Timer => {
-                self.timer = None;
+            Op::Wake => {
+                if !more && self.listens {
+                    self.listen();
+                }
                 Completion::Done
             }
             Op::Ignore => Completion::Done,
@@ -286,32 +356,19 @@ impl<O: Outgoing> Port<O> for Ring<O> {
         self.buffers.consume(chunk, read)
     }
 
-    /// Hands everything over to the kernel and lets it finish what it had put off. One system call, or none if there is
-    /// nothing to do.
-    fn submit(&mut self) {
-        self.buffers.publish();
-        if self.uring.submission().is_empty() && !self.kernel_has_work() {
-            return;
-        }
-        loop {
-            match self.uring.submit() {
-                Ok(_) => {}
-                // The completion queue is full, or the call was interrupted: the rest goes with the next turn.
-                Err(error) if is_passing(&error) => return,
-                Err(error) => panic!("io_uring_enter failed: {error}"),
-            }
-            if self.backlog.is_empty() {
-                break;
-            }
-            self.refill();
-        }
-        if self.uring.submission().is_empty() {
-            self.vectored_used = 0;
+    /// Only sends go to the kernel now, because nobody is to be woken before them.
+    fn end_turn(&mut self) {
+        self.has_begun = false;
+        self.handed_out = 0;
+        self.has_sent = false;
+        if std::mem::take(&mut self.has_sends) {
+            self.enter();
         }
     }
 
     fn has_work(&mut self) -> bool {
-        !self.uring.completion().is_empty() || self.kernel_has_work() || !self.backlog.is_empty()
+        let kernel_has_work = !self.flag_is_stale && self.kernel_has_work();
+        !self.uring.completion().is_empty() || kernel_has_work || !self.backlog.is_empty()
     }
 }
 
@@ -374,5 +431,48 @@ pub(crate) fn try_buffers(ring: IoUring) -> io::Result<()> {
 }
 
 fn is_passing(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ETIME))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use wampline_shard::Output;
+
+    /// A guard against hanging.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// How many completions a wait has given.
+    fn wait(ring: &mut Ring<Output>, most: Duration) -> usize {
+        ring.wait(most);
+        let completions = std::iter::from_fn(|| ring.next(&mut Conns::default())).count();
+        ring.end_turn();
+        completions
+    }
+
+    #[test]
+    fn a_signal_ends_a_wait_whenever_it_comes_and_is_told_once() {
+        let wakes = EventFd::new().unwrap();
+        let size = RingSize { submissions: 8, completions: 16, buffers: 2, buffer_octets: 512 };
+        let mut ring = Ring::<Output>::new(size, &wakes).unwrap();
+        wakes.signal();
+        ring.listen();
+        assert_eq!(wait(&mut ring, PATIENCE), 1, "signalled before the poll began");
+        assert_eq!(wait(&mut ring, Duration::from_millis(1)), 0, "told once");
+        wakes.signal();
+        assert_eq!(wait(&mut ring, PATIENCE), 1, "signalled between two waits");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                wakes.signal();
+            });
+            assert_eq!(wait(&mut ring, PATIENCE), 1, "signalled during a wait");
+        });
+        assert_eq!(wait(&mut ring, Duration::from_millis(1)), 0, "told once");
+        ring.stop_listening();
+        while ring.in_flight() > 0 {
+            assert!(wait(&mut ring, PATIENCE) > 0, "the poll ends");
+        }
+    }
 }

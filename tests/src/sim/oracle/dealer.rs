@@ -169,14 +169,19 @@ impl Oracle {
                 *other != session && invoke != "single" && *invoke == self.holds[registration.hold].invoke;
             registration.pattern == pattern && !is_shared
         });
-        // (A session that is ending may have lost it before it reads this.)
+        // A shared registration keeps its id, so the session may have given it up again before it reads this.
+        let is_given_up = |pending: &Pending| matches!(pending, Pending::Unregister(other) if *other == id);
+        let entry = &self.sessions[session];
+        let under_way = entry.pending.values().any(is_given_up).then_some(self.step);
+        // (And a session that is ending may have lost it.)
         if let Some((other, _)) = taken
-            && self.sessions[session].ending_at.is_none()
+            && under_way.is_none()
+            && entry.ending_at.is_none()
         {
             return Err(format!("s{other} has registered it already"));
         }
         let since = self.step;
-        let registration = Registration { pattern, asked_at, since, ending_at: None, hold, concurrency };
+        let registration = Registration { pattern, asked_at, since, ending_at: under_way, hold, concurrency };
         match self.sessions[session].registrations.insert(id, registration) {
             Some(_) => Err("a registration id for the second time".into()),
             None => Ok(()),
