@@ -97,7 +97,7 @@ mod tests {
             for (n, (id, dice)) in steps.into_iter().enumerate() {
                 let session = SessionId::new(id).unwrap();
                 // Growing for a while, then shrinking.
-                let grows = (dice < 8) == (n / PHASE % 2 == 0);
+                let grows = (dice < 8) == (n / PHASE).is_multiple_of(2);
                 if grows {
                     assert_eq!(set.insert(session, &hasher), expected.insert(id));
                 } else {
