@@ -174,6 +174,9 @@ fn too_long_is_known_by_the_header() {
         FaultKind::TooLong,
         1009,
     );
+    if cfg!(miri) {
+        return; // What follows is too long for it.
+    }
     let longest = [frame(0x01, &[b'a'; 35_000]), frame(0x80, &[b'b'; 35_000])];
     assert_eq!(run(&limited, [&after_upgrade(&longest)[..]]).messages()[0].len(), 70_000);
 }
