@@ -197,7 +197,9 @@ impl RetainedStore {
             let (Some(terms), Some(old)) = (&new.publication.terms, &entry.event.publication.terms) else {
                 return true;
             };
-            terms.is_for_everybody() || terms.audience == old.audience
+            // Whoever could see the old one must see the new one: a publisher that is left out cannot.
+            let reaches_as_many = terms.excluded.is_none() || terms.excluded == old.excluded;
+            terms.is_for_everybody() || (terms.audience == old.audience && reaches_as_many)
         };
         let going: Vec<usize> = (0..entries.len()).rev().filter(|n| goes(&entries[*n])).collect();
         for n in going {
@@ -350,6 +352,29 @@ mod tests {
         store.put(0, event(5, "t", &[]));
         assert_eq!(store.len().0, 1);
         assert_eq!(find_as(&mut store, "admin", MatchPolicy::Exact, "t", 0), [5]);
+    }
+
+    /// Publisher exclusion: the publisher of the newer event goes on seeing the older one.
+    #[test]
+    fn an_event_that_its_publisher_may_not_see_takes_no_place_from_it() {
+        let excluding = |id, session| {
+            let mut event = restricted(id, "t", "guest");
+            let publication = Arc::get_mut(&mut event.publication).unwrap();
+            let terms = Arc::get_mut(publication.terms.as_mut().unwrap()).unwrap();
+            terms.excluded = SessionId::new(session);
+            event
+        };
+        let mut store = RetainedStore::new(LIMITS);
+        store.put(0, restricted(1, "t", "guest"));
+        // `find` asks as session 1.
+        store.put(0, excluding(2, 1));
+        assert_eq!(find(&mut store, MatchPolicy::Exact, "t"), [1]);
+        store.put(0, excluding(3, 1));
+        assert_eq!((find(&mut store, MatchPolicy::Exact, "t"), store.len().0), (vec![1], 2));
+        store.put(0, excluding(4, 2));
+        assert_eq!((find(&mut store, MatchPolicy::Exact, "t"), store.len().0), (vec![4], 3));
+        store.put(0, restricted(5, "t", "guest"));
+        assert_eq!((find(&mut store, MatchPolicy::Exact, "t"), store.len().0), (vec![5], 1));
     }
 
     #[test]
