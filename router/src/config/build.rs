@@ -45,7 +45,8 @@ pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut 
     let pin = router.pin.get(found).unwrap_or(shards.is_none());
     let configured = router.driver.get(found);
     let driver = overrides.driver.unwrap_or(configured);
-    let driver = DriverConfig { driver, shards, pin, spin: router.spin.get(found), endpoints };
+    let driver =
+        DriverConfig { driver, shards, pin, spin: router.spin.get(found), endpoints, hooks: Vec::new() };
     let (filter, format) = (router.log.level.get(found), router.log.format.get(found));
     Settings {
         engine: shard::Config {
