@@ -29,6 +29,10 @@ pub struct ServerTls {
     machine: ServerMachine,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and a connection boxes its TLS"
+)]
 enum ServerMachine {
     Plain(Machine<UnbufferedServerConnection>),
     Bound(Box<Bound>),
