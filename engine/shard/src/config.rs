@@ -33,6 +33,8 @@ pub struct Listener {
     pub transport: Arc<wampline_transports::server::Options>,
     /// TLS is terminated here.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// What is authenticated over TLS here can be bound to the connection (RFC 9266), for which rustls keeps buffers.
+    pub channel_binding: bool,
     /// WebSocket pings are sent when nothing was received for this long; `None` for never.
     pub ping_interval: Option<Duration>,
     /// How long a PONG (or any other octet) may take before the connection is taken for dead.

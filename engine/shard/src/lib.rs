@@ -147,7 +147,7 @@ pub enum HookFailure {
     Unreachable,
     /// It took longer than it may.
     TimedOut,
-    /// It answered with another status than 200.
+    /// It answered with this status, which is none of 200 to 299.
     Status(u16),
     /// Its answer is no HTTP, or longer than it may be.
     Malformed,

@@ -245,7 +245,8 @@ impl Shard {
         self.now = now;
         let shared = self.shared.clone();
         let settings = &shared.config.listeners[listener.0 as usize];
-        let tls = settings.tls.as_ref().map(|config| ServerTls::new(config.clone()));
+        let machine = if settings.channel_binding { ServerTls::with_exporter } else { ServerTls::new };
+        let tls = settings.tls.as_ref().map(|config| machine(config.clone()));
         let is_broken = matches!(tls, Some(Err(_)));
         let tls = tls
             .and_then(Result::ok)
@@ -272,6 +273,7 @@ impl Shard {
             outbox: Outbox::default(),
             server: Some(Box::new(Server::new(settings.transport.clone()))),
             tls,
+            cookie: None,
             held: None,
             stash: Vec::new(),
             peer,
