@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use wampline_shard::{
-    Action, Batch, ConnKey, Lanes, ListenerId, Now, Output, Peer, Shard, ShardId, ShutdownMode,
+    Action, Batch, ConnKey, HookFailure, Lanes, ListenerId, Now, Output, Peer, Shard, ShardId, ShutdownMode,
 };
 
 use crate::counters::DriverCounters;
@@ -139,12 +139,18 @@ impl Core for Shard {
         Shard::flush_lanes(self, lanes)
     }
     fn action(&mut self, now: Now) -> Option<Act<Output>> {
-        Some(match Shard::action(self, now)? {
-            Action::Send(key, output) => Act::Send(key, output),
-            Action::PauseRead(key) => Act::PauseRead(key),
-            Action::ResumeRead(key) => Act::ResumeRead(key),
-            Action::Close { key, abort } => Act::Close { key, abort },
-        })
+        loop {
+            return Some(match Shard::action(self, now)? {
+                Action::Send(key, output) => Act::Send(key, output),
+                Action::PauseRead(key) => Act::PauseRead(key),
+                Action::ResumeRead(key) => Act::ResumeRead(key),
+                Action::Close { key, abort } => Act::Close { key, abort },
+                Action::Ask { question } => {
+                    self.hook_answered(now, question.id, Err(HookFailure::Unreachable));
+                    continue;
+                }
+            });
+        }
     }
     fn shutdown(&mut self, now: Now, mode: ShutdownMode, grace: Duration) {
         Shard::shutdown(self, now, mode, grace);

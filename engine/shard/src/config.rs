@@ -109,6 +109,8 @@ pub struct Limits {
     pub rerouting_bytes_max: usize,
     /// Calls of one session whose input is open, or has not been known to end, while the call has ended.
     pub inputs_per_session_max: usize,
+    /// Questions of the router's own (to authenticators, authorizers, hooks) that wait for their answer, per shard.
+    pub questions_per_shard_max: usize,
 }
 
 impl Realm {
@@ -149,6 +151,7 @@ impl Default for Limits {
             calls_per_callee_queued_bytes_max: 16 << 20,
             rerouting_bytes_max: 32 << 20,
             inputs_per_session_max: 1 << 12,
+            questions_per_shard_max: 1 << 12,
         }
     }
 }
