@@ -5,6 +5,8 @@
 
 mod action;
 mod arena;
+mod asking;
+mod authorize;
 mod broker;
 mod callee;
 mod config;
@@ -40,6 +42,7 @@ pub use counters::Counters;
 pub use frame::Batch;
 pub use output::Output;
 pub use shard::{Shard, Shared};
+pub use wampline_routing::authorization::Roles;
 pub use wampline_routing::meta::{MetaApi, UnixNanos};
 pub use wampline_routing::uri::UriRules;
 pub use wampline_routing::{RequestIds, RetainedLimits, ShardId};

@@ -240,6 +240,7 @@ fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec
             retained,
             history,
             meta,
+            roles: Arc::default(),
         });
     }
     realms
