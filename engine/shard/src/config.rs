@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use wampline_auth::RealmAuthentication;
 use wampline_routing::authorization::Roles;
 use wampline_routing::history::HistoryRules;
 use wampline_routing::meta::MetaApi;
 use wampline_routing::uri::UriRules;
 use wampline_routing::{Disclosure, RequestIds, RetainedLimits, TrustLevels};
+
+use crate::authenticate::ANONYMOUS;
+use crate::sources::SourceRules;
+use crate::throttle::ThrottleRules;
 
 /// The whole configuration of the engine.
 #[derive(Clone, Debug)]
@@ -62,6 +67,10 @@ pub struct Realm {
     pub call_timeout_max: Option<Duration>,
     /// What of the meta API is on offer.
     pub meta: MetaApi,
+    /// How its sessions prove who they are.
+    pub authentication: Arc<RealmAuthentication>,
+    /// Where they may come from.
+    pub sources: Arc<SourceRules>,
     /// What sessions may do.
     pub roles: Arc<Roles>,
 }
@@ -119,10 +128,20 @@ pub struct Limits {
     pub authorizer_answers_max: usize,
     /// Questions of the router's own (to authenticators, authorizers, hooks) that wait for their answer, per shard.
     pub questions_per_shard_max: usize,
+    /// From HELLO to WELCOME or ABORT, where a client has something to prove.
+    pub authentication_timeout: Duration,
+    /// Clients that authenticate, over all shards; each has its share, and at least one.
+    pub authenticating_max: usize,
+    /// Where somebody outside is asked, refusals are released when a multiple of this has passed since the client's message,
+    /// so that the time they take tells nothing; zero for at once.
+    pub authentication_grid: Duration,
+    /// Who has failed to authenticate too often.
+    pub throttle: ThrottleRules,
 }
 
 impl Realm {
-    /// A realm with the defaults for everything but its name.
+    /// A realm with the defaults for everything but its name: it admits anonymous sessions, with the role `anonymous`, from
+    /// everywhere.
     pub fn new(name: &str) -> Realm {
         Realm {
             name: name.into(),
@@ -136,6 +155,8 @@ impl Realm {
             call_timeout: None,
             call_timeout_max: None,
             meta: MetaApi::default(),
+            authentication: Arc::new(RealmAuthentication::anonymous(ANONYMOUS)),
+            sources: Arc::default(),
             roles: Arc::default(),
         }
     }
@@ -163,6 +184,10 @@ impl Default for Limits {
             requests_held_bytes_max: 64 << 10,
             authorizer_answers_max: 1 << 16,
             questions_per_shard_max: 1 << 12,
+            authentication_timeout: Duration::from_secs(5),
+            authenticating_max: 1 << 13,
+            authentication_grid: Duration::from_millis(100),
+            throttle: ThrottleRules::default(),
         }
     }
 }

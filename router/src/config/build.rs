@@ -83,6 +83,7 @@ fn limits(raw: raw::Limits, found: &mut Diagnostics) -> (shard::Limits, usize) {
         calls_per_callee_queued_bytes_max: raw.calls_per_callee_queued_bytes_max.get(found),
         rerouting_bytes_max: raw.rerouting_bytes_max.get(found),
         inputs_per_session_max: raw.inputs_per_session_max.get(found),
+        ..shard::Limits::default()
     };
     (limits, raw.message_bytes_max.get(found))
 }
@@ -229,7 +230,6 @@ fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec
             found.add(place, format!("the realm {name:?} is there already, expected another name"));
         }
         realms.push(shard::Realm {
-            name,
             uri_rules,
             request_ids,
             call_timeout,
@@ -240,7 +240,7 @@ fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec
             retained,
             history,
             meta,
-            roles: Arc::default(),
+            ..shard::Realm::new(&name)
         });
     }
     realms
