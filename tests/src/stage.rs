@@ -394,7 +394,7 @@ impl Stage {
         self.appear_as(name, None, features);
     }
 
-    /// The same, in a role.
+    /// The same, in a role (see [`config::with_tickets`]).
     fn appear_as(&mut self, name: &str, role: Option<&str>, features: &[&str]) {
         if self.clients.contains_key(name) {
             return;
@@ -407,10 +407,18 @@ impl Stage {
         }
         let mut details = json!({"roles": roles});
         if let Some(role) = role {
-            details["authid"] = json!(format!("role:{role}"));
+            details["authid"] = json!(role);
+            details["authmethods"] = json!(["ticket"]);
         }
         self.client(name).peer.send(&json!([1, "realm1", details]));
         self.flush();
+        if let Some(role) = role {
+            match self.hear(name) {
+                Some(message) if message[0] == 4 => self.client(name).peer.send(&json!([5, role, {}])),
+                other => self.fail(&format!("{name} is not asked for its ticket: {other:?}")),
+            }
+            self.flush();
+        }
         match self.hear(name) {
             Some(message) if message[0] == 2 => {
                 self.bound.insert(format!("$session_{name}"), message[1].clone());

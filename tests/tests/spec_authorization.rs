@@ -8,6 +8,7 @@ use wampline_routing::history::HistoryRule;
 use wampline_routing::uri::MatchPolicy::{self, Exact, Prefix, Wildcard};
 use wampline_routing::{Disclose, DisclosureRule};
 use wampline_shard::{Config, MetaApi, RequestIds, Roles};
+use wampline_tests::config::with_tickets;
 use wampline_tests::stage::play_with;
 
 use Action::{Call, Publish, Register, Subscribe};
@@ -19,6 +20,9 @@ fn with_roles(build: impl Fn(&mut Roles)) -> impl Fn(&mut Config) {
         let anonymous = roles.add_role("anonymous").expect("a new role");
         permit_by_default(&mut roles, anonymous);
         build(&mut roles);
+        let strangers = ["stranger"].into_iter().filter(|name| !roles.contains(name));
+        let tickets = with_tickets(roles.names().chain(strangers));
+        config.realms[0].authentication = tickets;
         config.realms[0].roles = Arc::new(roles);
     }
 }

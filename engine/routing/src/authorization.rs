@@ -266,6 +266,11 @@ impl Roles {
         self.by_name.contains_key(name)
     }
 
+    /// The names of the roles, in the order in which they were added.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().skip(1).map(|role| &*role.name)
+    }
+
     /// Whether any role has an authorizer.
     pub fn has_authorizers(&self) -> bool {
         self.has_authorizers
