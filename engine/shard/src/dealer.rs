@@ -243,7 +243,7 @@ impl Shard {
     /// Which feature a call needs that its caller has not announced, where the realm holds that against it.
     fn unannounced(&self, session: u32, options: &CallOptions<'_>) -> Option<&'static str> {
         let entry = &self.sessions[session];
-        if self.shared.config.realms[entry.realm.index()].features != FeatureRules::Strict {
+        if self.shared.realm(entry.realm).features != FeatureRules::Strict {
             return None;
         }
         let lacks = |feature| !entry.features.has(ClientRole::Caller, feature);
@@ -263,10 +263,10 @@ impl Shard {
     ) -> Option<(&'static str, String)> {
         let entry = &self.sessions[session];
         let limits = &self.shared.config.limits;
-        if let Err(error) = self.shared.config.realms[entry.realm.index()].uri_rules.check(procedure) {
+        if let Err(error) = self.shared.realm(entry.realm).uri_rules.check(procedure) {
             return Some((error_uri::INVALID_URI, error.to_string()));
         }
-        let realm = &self.shared.config.realms[entry.realm.index()];
+        let realm = self.shared.realm(entry.realm);
         if options.disclose_me && realm.disclosure.caller(procedure) == Disclose::Never {
             let text = "callers of this procedure are not disclosed";
             return Some((error_uri::OPTION_DISALLOWED_DISCLOSE_ME, text.into()));

@@ -124,7 +124,7 @@ impl Shard {
         procedure: &str,
         payload: Payload<'_>,
     ) {
-        let realm = &self.shared.config.realms[self.sessions[session].realm.index()];
+        let realm = self.shared.realm(self.sessions[session].realm);
         let (api, rules) = (realm.meta, realm.uri_rules);
         let found = Procedure::from_uri(procedure).filter(|_| api != MetaApi::Off);
         let Some(found) = found else {

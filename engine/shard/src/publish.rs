@@ -117,7 +117,7 @@ impl Shard {
         self.realms[realm.index()].replica.for_each_topic(topic, |policy, found| {
             matches.push((found.subscription, policy != MatchPolicy::Exact, found.shards));
         });
-        let mut is_kept = self.shared.config.realms[realm.index()].history.covers(topic);
+        let mut is_kept = self.shared.realm(realm).history.covers(topic);
         if let Some(terms) = terms.as_deref_mut() {
             self.complete_terms(realm, terms, &matches, excluded);
             is_kept |= terms.retain.is_some();
@@ -194,7 +194,7 @@ impl Shard {
         read: Result<(), PublishOptionError>,
     ) -> Result<(), Refused> {
         let entry = &self.sessions[session];
-        let realm = &self.shared.config.realms[entry.realm.index()];
+        let realm = self.shared.realm(entry.realm);
         let invalid = |text: String| Refused::Error(error_uri::INVALID_URI, text);
         realm.uri_rules.check(topic).map_err(|error| invalid(error.to_string()))?;
         if is_reserved(topic) {

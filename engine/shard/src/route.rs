@@ -151,7 +151,7 @@ impl Shard {
     /// "Call Trust Levels").
     pub(crate) fn told_of_caller(&self, caller: u32, procedure: &str, asked: bool) -> (bool, Option<u32>) {
         let entry = &self.sessions[caller];
-        let realm = &self.shared.config.realms[entry.realm.index()];
+        let realm = self.shared.realm(entry.realm);
         let is_disclosed = match realm.disclosure.caller(procedure) {
             Disclose::Always => true,
             Disclose::OnRequest => asked,
