@@ -5,12 +5,13 @@
 //! in order, across them in any order. Everything random comes from one seed. Does not know WAMP.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use wampline_shard::{
-    Action, Batch, Config, ConnKey, Lanes, ListenerId, Now, Output, Peer, Shard, ShardId, Shared,
+    Action, Batch, Config, ConnKey, HookQuestion, Lanes, ListenerId, Now, Output, Peer, Shard, ShardId,
+    Shared,
 };
 
 /// One lane: at most so many batches, of which the first `visible` have arrived.
@@ -83,6 +84,8 @@ pub struct World {
     pub random: fastrand::Rng,
     /// Virtual time in nanoseconds.
     pub now: u64,
+    /// Questions to hooks that have no answer yet, with their shard.
+    pub asked: Vec<(usize, HookQuestion)>,
     /// By source, then destination.
     lanes: Vec<Vec<Lane>>,
     bounds: LaneBounds,
@@ -138,6 +141,7 @@ impl World {
             links: Vec::new(),
             random,
             now: 0,
+            asked: Vec::new(),
             lanes: (0..n).map(|_| (0..n).map(|_| Lane::default()).collect()).collect(),
             bounds,
             by_key: vec![BTreeMap::new(); n],
@@ -148,8 +152,14 @@ impl World {
 
     /// A client connects to a listener of a shard.
     pub fn connect(&mut self, shard: usize, listener: u16) -> LinkId {
-        let address = SocketAddr::from(([127, 0, 0, 1], 1024 + (self.links.len() % 60_000) as u16));
-        let key = self.shards[shard].accept(Now(self.now), ListenerId(listener), Peer::Tcp(address));
+        self.connect_from(shard, listener, Some(IpAddr::from([127, 0, 0, 1])))
+    }
+
+    /// A client at an address connects to a listener of a shard; `None`: by a Unix domain socket.
+    pub fn connect_from(&mut self, shard: usize, listener: u16, address: Option<IpAddr>) -> LinkId {
+        let port = 1024 + (self.links.len() % 60_000) as u16;
+        let peer = address.map_or(Peer::Unix, |address| Peer::Tcp(SocketAddr::new(address, port)));
+        let key = self.shards[shard].accept(Now(self.now), ListenerId(listener), peer);
         let link = self.links.len();
         self.links.push(Link {
             shard,
@@ -399,6 +409,7 @@ impl World {
         let key = match &action {
             Action::Send(key, _) | Action::PauseRead(key) | Action::ResumeRead(key) => *key,
             Action::Close { key, .. } => *key,
+            Action::Ask { question } => return self.asked.push((shard, question.clone())),
         };
         let id =
             *self.by_key[shard].get(&(key.slot, key.guard)).expect("actions name connections that are open");
@@ -411,6 +422,7 @@ impl World {
             }
             Action::PauseRead(_) => link.is_paused = true,
             Action::ResumeRead(_) => link.is_paused = false,
+            Action::Ask { .. } => {}
             Action::Close { abort, .. } => {
                 assert!(abort || link.sending.is_none(), "a close waits for what is under way");
                 link.closed = Some(abort);

@@ -8,12 +8,13 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wampline_shard::{Config, Now, Shard, ShardId, Shared, ShutdownMode};
+use wampline_shard::{Config, Now, Seed, Shard, ShardId, Shared, ShutdownMode};
 
 use crate::choice::Chosen;
 use crate::common::Common;
 use crate::counters::DriverCounters;
 use crate::epoll::PollSize;
+use crate::hooks::{Deliver, Hooks};
 use crate::lanes::LaneBounds;
 use crate::listen::Listener;
 use crate::seam::Core;
@@ -210,13 +211,18 @@ impl Plan {
 pub(crate) fn start_cores<C: Core>(
     driver: &DriverConfig,
     plan: Plan,
-    make: impl Fn(ShardId, u64, Now) -> C + Send + Clone + 'static,
+    make: impl Fn(ShardId, Seed, Now) -> C + Send + Clone + 'static,
 ) -> Result<Router, StartError> {
     let endpoints: Vec<Endpoint> =
         plan.listeners.iter().map(|(listener, _)| listener.endpoint().clone()).collect();
     let common = Common::new(plan.shards, endpoints.len(), plan.lanes)
         .map_err(|error| refuse(format!("the shards cannot be set up: {error}; raise `ulimit -n`")))?;
     let common = Arc::new(common);
+    let deliver: Arc<dyn Deliver> = Arc::clone(&common) as _;
+    // Started here, not by the shards, whose threads may be pinned.
+    let hooks = Hooks::start(&driver.hooks, &deliver)
+        .map_err(|error| refuse(format!("the threads that ask hooks cannot be started: {error}")))?;
+    let hooks = Arc::new(hooks);
     let mut acceptor = Some(Acceptor::new(plan.listeners));
     let (report, reports) = mpsc::channel();
     let kind = plan.chosen.driver;
@@ -227,6 +233,7 @@ pub(crate) fn start_cores<C: Core>(
             id: ShardId(shard as u16),
             cpu: plan.cpus.get(shard).copied(),
             common: Arc::clone(&common),
+            hooks: Arc::clone(&hooks),
             acceptor: acceptor.take(),
             spin: driver.spin,
             sizes: plan.sizes,
@@ -255,10 +262,11 @@ pub(crate) struct ShardStart<C: Core> {
     /// Where the thread is to be pinned.
     pub(crate) cpu: Option<usize>,
     common: Arc<Common<C::Batch>>,
+    hooks: Arc<Hooks>,
     acceptor: Option<Acceptor>,
     pub(crate) spin: Duration,
     pub(crate) sizes: Sizes,
-    make: Box<dyn FnOnce(ShardId, u64, Now) -> C + Send>,
+    make: Box<dyn FnOnce(ShardId, Seed, Now) -> C + Send>,
     report: mpsc::Sender<Result<(), StartError>>,
 }
 
@@ -276,16 +284,14 @@ impl<C: Core> ShardStart<C> {
 
     /// Makes the core, on the thread that will run it, and reports; `None` if that has failed.
     pub(crate) fn begin(self) -> Option<Parts<C>> {
-        let seed = match getrandom::u64() {
-            Ok(seed) => seed,
-            Err(error) => {
-                self.report(Err(refuse(format!("the system gives no random numbers: {error}"))));
-                return None;
-            }
-        };
-        let core = (self.make)(self.id, seed, sys::now());
+        let mut seed = [0; 32];
+        if let Err(error) = getrandom::fill(&mut seed) {
+            self.report(Err(refuse(format!("the system gives no random numbers: {error}"))));
+            return None;
+        }
+        let core = (self.make)(self.id, seed.into(), sys::now());
         let _ = self.report.send(Ok(()));
-        Some(Parts { id: self.id, core, common: self.common, acceptor: self.acceptor })
+        Some(Parts { id: self.id, core, common: self.common, hooks: self.hooks, acceptor: self.acceptor })
     }
 
     /// Runs the shard. A panic ends the process: a router without one of its shards would lose messages in silence.

@@ -22,6 +22,20 @@ pub struct Counters {
     pub handshake_timeouts: AtomicU64,
     /// Sessions refused with ABORT before WELCOME.
     pub refused_sessions: AtomicU64,
+    /// Gauge: clients that authenticate.
+    pub authenticating: AtomicUsize,
+    /// Attempts to authenticate that were denied.
+    pub authentications_denied: AtomicU64,
+    /// Clients that had not authenticated in time.
+    pub authentications_timed_out: AtomicU64,
+    /// Clients turned away because as many authenticate as may.
+    pub refused_authenticating: AtomicU64,
+    /// Clients turned away because their source has failed to authenticate too often.
+    pub refused_blocked: AtomicU64,
+    /// Times that a source was turned away from then on.
+    pub sources_blocked: AtomicU64,
+    /// Failures of sources that were not watched because as many were as may.
+    pub sources_unwatched: AtomicU64,
     /// Sessions joined.
     pub joined: AtomicU64,
     /// Sessions aborted for a protocol violation.
@@ -64,6 +78,10 @@ pub struct Counters {
     pub calls_timed_out: AtomicU64,
     /// Calls that their caller cancelled.
     pub calls_canceled: AtomicU64,
+    /// Questions that the router itself asked of procedures and hooks.
+    pub questions: AtomicU64,
+    /// Those that had no answer in time, or nobody to ask.
+    pub questions_unanswered: AtomicU64,
     /// Calls that waited for a callee with as many invocations as it takes.
     pub calls_queued: AtomicU64,
     /// Chunks of calls that had ended.

@@ -5,6 +5,7 @@
 
 mod action;
 mod arena;
+mod authenticate;
 mod broker;
 mod callee;
 mod config;
@@ -13,6 +14,7 @@ mod counters;
 mod deadline;
 mod dealer;
 mod event;
+mod facts;
 mod frame;
 mod group;
 mod holding;
@@ -26,19 +28,27 @@ mod meta;
 mod outbox;
 mod output;
 mod publish;
+mod question;
+mod random;
 mod register;
 mod route;
 mod session;
 mod shard;
 mod slots;
+mod sources;
 mod spare;
+mod throttle;
 mod timeout;
 
 pub use config::{Config, FeatureRules, Limits, Listener, Realm};
 pub use counters::Counters;
 pub use frame::Batch;
 pub use output::Output;
+pub use random::Seed;
 pub use shard::{Shard, Shared};
+pub use sources::{SourceError, SourceRules, Sources};
+pub use throttle::ThrottleRules;
+pub use wampline_auth::RealmAuthentication;
 pub use wampline_routing::meta::{MetaApi, UnixNanos};
 pub use wampline_routing::uri::UriRules;
 pub use wampline_routing::{RequestIds, RetainedLimits, ShardId};
@@ -113,6 +123,37 @@ pub enum Action {
         /// Do not wait for anything.
         abort: bool,
     },
+    /// Ask a hook; the answer comes back with [`Shard::hook_answered`], exactly once, within a bounded time.
+    Ask {
+        /// What is asked.
+        question: HookQuestion,
+    },
+}
+
+/// A question for a program outside, which the driver asks over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookQuestion {
+    /// Names the question among those of this shard; the answer comes with it.
+    pub id: u64,
+    /// Which hook of the configuration is asked.
+    pub hook: u32,
+    /// What is posted: JSON.
+    pub body: Vec<u8>,
+}
+
+/// Why a hook gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookFailure {
+    /// It could not be connected to, or broke the connection.
+    Unreachable,
+    /// It took longer than it may.
+    TimedOut,
+    /// It answered with this status, which is none of 200 to 299.
+    Status(u16),
+    /// Its answer is no HTTP, or longer than it may be.
+    Malformed,
+    /// As many questions wait for it as may.
+    Busy,
 }
 
 /// How the router goes down (see the configuration's `shutdown`).

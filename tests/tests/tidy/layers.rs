@@ -15,8 +15,16 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("engine/routing", "wampline-routing", &["wampline-wire"]),
     ("engine/auth", "wampline-auth", &["wampline-wire"]),
     ("transports", "wampline-transports", &["wampline-wire"]),
-    ("engine/shard", "wampline-shard", &["wampline-wire", "wampline-routing", "wampline-auth", "wampline-transports"]),
-    ("engine/driver", "wampline-driver", &["wampline-wire", "wampline-auth", "wampline-transports", "wampline-shard"]),
+    (
+        "engine/shard",
+        "wampline-shard",
+        &["wampline-wire", "wampline-routing", "wampline-auth", "wampline-transports"],
+    ),
+    (
+        "engine/driver",
+        "wampline-driver",
+        &["wampline-wire", "wampline-auth", "wampline-transports", "wampline-shard"],
+    ),
     (
         "router",
         "wampline",
@@ -131,7 +139,10 @@ fn arrows_point_one_way() {
             }
         }
     }
-    assert_none("dependencies go down, wire <- routing, auth, transports <- shard <- driver <- router", offences);
+    assert_none(
+        "dependencies go down, wire <- routing, auth, transports <- shard <- driver <- router",
+        offences,
+    );
 }
 
 #[test]
