@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ahash::AHashMap;
+use wampline_auth::CookieStore;
 use wampline_routing::RealmId;
 use wampline_routing::pattern::PatternTable;
 use wampline_routing::uri::is_reserved;
@@ -38,6 +39,8 @@ pub(crate) struct Realms {
     /// The others.
     made: Mutex<AHashMap<Box<str>, RealmId>>,
     templates: PatternTable<Realm>,
+    /// Where the logins of all of them are remembered, each store once.
+    cookie_stores: Box<[Arc<CookieStore>]>,
 }
 
 /// Where a client wants to go.
@@ -68,6 +71,8 @@ impl Realms {
     /// whose pattern cannot be matched is left out; whoever reads a configuration tells.
     pub(crate) fn new(realms: Vec<Realm>, templates: Vec<RealmTemplate>, more: usize) -> Realms {
         let more = if templates.is_empty() { 0 } else { more };
+        let every = realms.iter().chain(templates.iter().map(|template| &template.settings));
+        let cookie_stores = cookie_stores(every);
         let configured: AHashMap<Box<str>, RealmId> = realms
             .iter()
             .enumerate()
@@ -84,7 +89,7 @@ impl Realms {
             let _ = table.insert(policy, &pattern, settings);
         }
         let (slots, len) = (slots.into(), AtomicUsize::new(len));
-        Realms { slots, len, configured, made: Mutex::default(), templates: table }
+        Realms { slots, len, configured, made: Mutex::default(), templates: table, cookie_stores }
     }
 
     /// How many there are.
@@ -101,6 +106,11 @@ impl Realms {
     /// The settings of a realm.
     pub(crate) fn get(&self, realm: RealmId) -> &Realm {
         self.slots[realm.index()].get().expect("invariant: ids are those of realms that are there")
+    }
+
+    /// Where logins are remembered, of all realms that there are or will be.
+    pub(crate) fn cookie_stores(&self) -> &[Arc<CookieStore>] {
+        &self.cookie_stores
     }
 
     /// Which realm has this name.
@@ -147,6 +157,16 @@ impl Realms {
         // Nothing is left half done under the lock.
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn cookie_stores<'a>(realms: impl Iterator<Item = &'a Realm>) -> Box<[Arc<CookieStore>]> {
+    let mut found: Vec<Arc<CookieStore>> = Vec::new();
+    for store in realms.filter_map(|realm| realm.authentication.cookies()) {
+        if !found.iter().any(|other| Arc::ptr_eq(other, store)) {
+            found.push(store.clone());
+        }
+    }
+    found.into()
 }
 
 impl fmt::Debug for Realms {
