@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use wampline_routing::authorization::Roles;
 use wampline_routing::meta::{MetaEvent, UnixNanos};
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{
-    Answer, Directory, DirectoryLimits, RealmId, SessionRef, ShardId, SubscribeRequest, Visibility,
+    Answer, Directory, DirectoryLimits, PayloadAttributes, RealmId, SessionRef, ShardId, SubscribeRequest,
+    Visibility,
 };
-use wampline_wire::{SessionId, SubscriptionId};
+use wampline_wire::{Payload, SessionId, SubscriptionId};
 
 use crate::Now;
-use crate::frame::{Frame, HomeRequest, Reply};
+use crate::frame::{Frame, HomeRequest, Reply, ReplyOutcome};
 use crate::keep::Kept;
 use crate::meta::Dues;
 use crate::shard::{Shard, Shared};
@@ -28,6 +30,8 @@ pub(crate) struct Home {
     pub(crate) visibility: Visibility,
     /// What is kept of publications.
     pub(crate) kept: Kept,
+    /// What sessions may do, by realm.
+    pub(crate) roles: Vec<Arc<Roles>>,
     directories: BTreeMap<RealmId, Directory>,
     /// Realms with departed sessions that still own something.
     releasing: Vec<RealmId>,
@@ -41,6 +45,7 @@ impl Home {
         let mut home = Home {
             visibility: Visibility::new(id, shared.shards),
             kept: Kept::default(),
+            roles: Vec::new(),
             directories: BTreeMap::new(),
             releasing: Vec::new(),
             eventful: BTreeSet::new(),
@@ -62,10 +67,11 @@ impl Home {
         hasher: &ahash::RandomState,
         now: UnixNanos,
     ) {
+        let (settings, limits) = (shared.realm(realm), &shared.config.limits);
+        self.roles.push(settings.roles.clone());
         if shared.home(realm) != id {
             return;
         }
-        let (settings, limits) = (shared.realm(realm), &shared.config.limits);
         let limits = DirectoryLimits {
             sessions_max: limits.sessions_per_realm_max,
             subscriptions_per_session_max: limits.subscriptions_per_session_max,
@@ -160,6 +166,7 @@ impl Home {
         match request {
             HomeRequest::Join(arrival) => directory.join(*arrival, from, out),
             HomeRequest::Call(call) => self.meta_call(now.0, realm, session, *call),
+            HomeRequest::Forget(call, filter) => self.forget(realm, from, call, *filter),
             HomeRequest::Confirmed(owned, number) => directory.confirmed(session, owned, number),
             HomeRequest::Cut(reason) => directory.note_cut(session, reason),
             HomeRequest::Leave => {
@@ -209,9 +216,7 @@ impl Shard {
             }
             Frame::Applied { number } => self.home.visibility.acknowledge(from, number),
             Frame::Changes { number, changes } => {
-                for change in changes.iter() {
-                    self.realms[change.realm().index()].replica.apply(change);
-                }
+                changes.iter().for_each(|change| self.apply(change));
                 self.unacknowledged[from.index()] = number;
             }
             Frame::Answer { to, answer } => self.answer(to, answer),
@@ -252,6 +257,9 @@ impl Shard {
             for (to, answer) in answers {
                 if let Answer::Retained(number) = answer {
                     self.send_snapshot(to, number);
+                } else if let Answer::Forgotten(call) = answer {
+                    let plain = PayloadAttributes::default();
+                    self.reply(call, ReplyOutcome::Result, plain, Payload::NONE, None);
                 } else if to.shard == self.id {
                     self.answer(to, answer);
                 } else {
@@ -276,9 +284,7 @@ impl Shard {
 
     fn spread_changes(&mut self) {
         let Some((number, changes)) = self.home.visibility.take_changes() else { return };
-        for change in &changes {
-            self.realms[change.realm().index()].replica.apply(change);
-        }
+        changes.iter().for_each(|change| self.apply(change));
         let changes: Arc<[_]> = changes.into();
         let own = self.id.0;
         for n in (0..self.shared.shards).filter(|n| *n != own) {
@@ -298,8 +304,8 @@ impl Shard {
             Answer::Registered(request, result) => self.registered(to.slot, request, result),
             Answer::Unregistered(request, result) => self.unregistered(to.slot, request, result),
             Answer::Published(request, publication) => self.published(to.slot, request, publication),
-            // The home shard answers these with a snapshot.
-            Answer::Retained(_) => {}
+            // The home shard answers these itself: with a snapshot, with a reply.
+            Answer::Retained(_) | Answer::Forgotten(_) => {}
             Answer::Confirm(owned, number) => self.confirm(to.slot, owned, number),
             Answer::Kill(farewell) => self.killed(to.slot, &farewell),
             Answer::SubscriptionRevoked(subscription, reason) => {

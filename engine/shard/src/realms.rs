@@ -189,8 +189,9 @@ impl Shard {
 
     /// Makes room for the realms that this shard has not heard of yet.
     pub(crate) fn learn_realms(&mut self) {
+        let answers_max = self.shared.config.limits.authorizer_answers_max;
         for n in self.realms.len()..self.shared.realms.len() {
-            self.realms.push(RealmState::new(&self.hasher));
+            self.realms.push(RealmState::new(&self.hasher, answers_max));
             let now = self.shared.wall_time(self.now);
             self.home.open(self.id, RealmId(n as u16), &self.shared, &self.hasher, now);
         }
