@@ -52,6 +52,7 @@ pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut 
         engine: shard::Config {
             listeners,
             realms,
+            templates: Vec::new(),
             limits,
             agent: concat!("Wampline-", env!("CARGO_PKG_VERSION")).into(),
         },

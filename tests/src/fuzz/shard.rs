@@ -157,8 +157,9 @@ impl Stage {
             let mut details = json!({"roles": roles});
             if kind & 0x48 == 0x48 {
                 // To be admitted it must prove something; whoever serves `a.b` in `realm1` is asked about it.
-                details["authmethods"] = json!([["ticket", "wampcra"][usize::from(kind & 1)], "other"]);
-                details["authid"] = json!(["user", "somebody"][usize::from(kind >> 1 & 1)]);
+                let method = ["ticket", "wampcra"][usize::from(kind & 1)];
+                details["authmethods"] = json!([method, "other"]);
+                details["authid"] = ["user", "somebody"][usize::from(kind >> 1 & 1)].into();
             }
             peer.send(&json!([1, realm, details]));
             self.world.send(link, &peer.take_output());
