@@ -70,6 +70,12 @@ impl Shard {
                 Refusal { reason: error_uri::AUTHENTICATION_FAILED, text, on_grid: false }
             })?,
         };
+        if self.settings(&realm).roles.is_unknown(&admission.authrole) {
+            tracing::warn!(role = %admission.authrole, authid = %admission.authid, "a principal's role does not exist");
+            let (reason, text) =
+                (error_uri::NO_SUCH_ROLE, Cow::Borrowed("the role of this principal does not exist"));
+            return Err(Refusal { reason, text, on_grid: false });
+        }
         let (sources, peer) = (&self.settings(&realm).sources, &self.connections[slot].peer);
         if !sources.admits_role(&admission.authrole, peer)
             || (admission.realm.is_some() && !sources.admits(peer))
