@@ -63,6 +63,7 @@ pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut 
             filter: overrides.log_filter.clone().unwrap_or(filter),
             format: overrides.log_format.unwrap_or(format),
         },
+        watched: Vec::new(),
     }
 }
 
