@@ -150,7 +150,7 @@ impl Simulation {
             client.disconnect(&mut self.world, &mut self.ledger);
         }
         for authenticator in &mut self.authenticators {
-            authenticator.disconnect(&mut self.world);
+            authenticator.disconnect(&mut self.world, &mut self.ledger);
         }
         for bystander in &self.bystanders {
             self.world.end(bystander.link, crate::world::End::Broken);
