@@ -124,6 +124,11 @@ impl Model {
         self.roles[role].asks
     }
 
+    /// Whether the authorizer is asked about anybody.
+    pub(crate) fn has_authorizer(&self) -> bool {
+        self.roles.values().any(|role| role.asks)
+    }
+
     /// What a session of this role may do.
     pub(crate) fn permit(&self, role: &str, session: u64, action: Action, pattern: &Pattern) -> Permit {
         let allowed = |is_allowed| if is_allowed { Permit::Yes } else { Permit::No };
