@@ -11,6 +11,7 @@ pub mod logging;
 mod serve;
 mod testee;
 mod tls;
+pub mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -16,6 +16,7 @@ mod counters;
 mod deadline;
 mod dealer;
 mod event;
+mod facts;
 mod frame;
 mod group;
 mod holding;
@@ -31,6 +32,7 @@ mod output;
 mod publish;
 mod question;
 mod random;
+mod realms;
 mod register;
 mod route;
 mod session;
@@ -41,7 +43,7 @@ mod spare;
 mod throttle;
 mod timeout;
 
-pub use config::{Config, FeatureRules, Limits, Listener, Realm};
+pub use config::{Config, FeatureRules, Limits, Listener, Realm, RealmTemplate};
 pub use counters::Counters;
 pub use frame::Batch;
 pub use output::Output;
@@ -150,7 +152,7 @@ pub enum HookFailure {
     Unreachable,
     /// It took longer than it may.
     TimedOut,
-    /// It answered with another status than 200.
+    /// It answered with this status, which is none of 200 to 299.
     Status(u16),
     /// Its answer is no HTTP, or longer than it may be.
     Malformed,

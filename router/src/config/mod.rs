@@ -30,6 +30,7 @@ pub use values::{Named, SHARDS_MAX, Setting};
 
 use self::diagnostics::Diagnostics;
 use crate::logging::{LogFilter, LogFormat, LogSettings};
+use crate::watch::Watched;
 
 /// Everything that the router is started with.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// What is logged and how.
     pub log: LogSettings,
+    /// Files that are read again when they change.
+    pub watched: Vec<Watched>,
 }
 
 /// What the command line says, and the configuration does not get to say.

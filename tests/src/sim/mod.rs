@@ -5,6 +5,7 @@
 //! oracle whether every obligation has been met.
 
 mod actor;
+mod authentication;
 mod oracle;
 mod pool;
 mod roles;
@@ -14,7 +15,8 @@ mod watch;
 use std::fmt;
 use std::time::Duration;
 
-use wampline_shard::{MetaApi, Now, RequestIds, ShutdownMode};
+use wampline_routing::uri::MatchPolicy;
+use wampline_shard::{MetaApi, Now, Realm, RealmTemplate, RequestIds, ShutdownMode};
 
 use crate::config;
 use crate::world::{LaneBounds, World};
@@ -72,6 +74,12 @@ pub struct Summary {
     pub cuts: u64,
     /// Times that a lane was full.
     pub lanes_full: u64,
+    /// Realms made from a template.
+    pub realms_made: u64,
+    /// Clients that authenticated and got WELCOME.
+    pub admitted: u64,
+    /// Those that got ABORT.
+    pub denied: u64,
 }
 
 /// What broke.
@@ -129,6 +137,9 @@ impl Summary {
         self.crossings += other.crossings;
         self.cuts += other.cuts;
         self.lanes_full += other.lanes_full;
+        self.realms_made += other.realms_made;
+        self.admitted += other.admitted;
+        self.denied += other.denied;
     }
 }
 
@@ -139,11 +150,18 @@ impl Summary {
 pub fn run(plan: &Plan, log: bool) -> Result<Summary, Box<Failure>> {
     let _watched = watch::running(plan);
     let mut simulation = Simulation::new(plan, log);
-    match simulation.run(plan) {
-        Ok(()) => Ok(simulation.summary()),
-        Err(what) => Err(Box::new(Failure { what, log: simulation.oracle.take_log() })),
+    if let Err(what) = simulation.run(plan) {
+        return Err(Box::new(Failure { what, log: simulation.oracle.take_log() }));
     }
+    let mut summary = simulation.summary();
+    if plan.seed % AUTHENTICATION_EVERY == 0 {
+        summary.add(&authentication::run(plan, log)?);
+    }
+    Ok(summary)
 }
+
+/// Of so many seeds one has a run with clients that authenticate as well.
+const AUTHENTICATION_EVERY: u64 = 3;
 
 /// Phases of a run, each ending at rest.
 const PHASES: usize = 2;
@@ -174,10 +192,17 @@ impl Simulation {
         if is_strict {
             config.realms.iter_mut().for_each(|realm| realm.request_ids = RequestIds::Strict);
         }
+        let pool = Pool::new(&mut random);
+        if pool.makes_realms {
+            let settings = Realm { name: "realm".into(), ..config.realms[0].clone() };
+            config.templates.push(RealmTemplate { policy: MatchPolicy::Prefix, settings });
+            config.realms.clear();
+        }
         let octets = if random.bool() { 4 << 20 } else { 2048 };
         let bounds = LaneBounds { batches: plan.lane_batches, octets };
-        let pool = Pool::new(&mut random);
-        let model = (random.u8(..2) == 0).then(|| Model::new(&mut random, pool));
+        // Realms that are made would all have the roles of the one.
+        let has_roles = random.u8(..2) == 0 && !pool.makes_realms;
+        let model = has_roles.then(|| Model::new(&mut random, pool));
         if let Some(model) = &model {
             model.configure(&mut config);
         }
@@ -331,6 +356,7 @@ impl Simulation {
         Summary {
             cuts: counters().map(|c| c.cut_outbox_full.load(relaxed)).sum(),
             lanes_full: counters().map(|c| c.lanes_full.load(relaxed)).sum(),
+            realms_made: self.world.shared.realms_made() as u64,
             ..self.oracle.summary
         }
     }
