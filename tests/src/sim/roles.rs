@@ -242,7 +242,15 @@ fn universe() -> Vec<String> {
         newest = newest.iter().flat_map(|uri| components.iter().map(move |c| format!("{uri}.{c}"))).collect();
         all.extend(newest.iter().cloned());
     }
-    for uri in ["wamp.registration", "wamp.registration.q", "wamp.registrationq", "wamp.session.on_join"] {
+    for uri in [
+        "wamp.x",
+        "wamp.xq",
+        "wamp.x.q",
+        "wamp.registration",
+        "wamp.registration.q",
+        "wamp.registrationq",
+        "wamp.session.on_join",
+    ] {
         all.push(uri.into());
     }
     all.extend(super::pool::URIS.iter().map(|uri| uri.to_string()));
