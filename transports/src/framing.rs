@@ -32,12 +32,26 @@ impl Framing {
         estimate: usize,
         body: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<usize, E> {
+        self.frame_before(serializer, out, estimate, 0, body)
+    }
+
+    /// The same for a message of which the last `elsewhere` octets are not appended: they are to follow what is. `estimate` and
+    /// the result count the whole message.
+    #[inline]
+    pub fn frame_before<E>(
+        self,
+        serializer: Serializer,
+        out: &mut Vec<u8>,
+        estimate: usize,
+        elsewhere: usize,
+        body: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<usize, E> {
         let start = out.len();
         let reserved = match self {
             Framing::RawSocket => rawsocket::FRAME_HEADER_BYTES,
             Framing::WebSocket => frame::header_bytes(estimate, false),
         };
-        let result = append_body(out, reserved, body)?;
+        let result = append_body(out, reserved, body)? + elsewhere;
         if self == Framing::RawSocket && result > MESSAGE_BYTES_MAX {
             out.truncate(start);
             return Ok(result);
@@ -48,7 +62,7 @@ impl Framing {
                 out[start..start + reserved].copy_from_slice(&header);
             }
             Framing::WebSocket => {
-                frame::put_header(out, start, reserved, Opcode::data(serializer.is_text()), None);
+                frame::put_header(out, start, reserved, elsewhere, Opcode::data(serializer.is_text()), None);
             }
         }
         Ok(result)

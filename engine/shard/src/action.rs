@@ -1,5 +1,7 @@
 //! What leaves the core: messages into outboxes, outputs and closes to the driver.
 
+use std::sync::Arc;
+
 use wampline_wire::{EncodeError, Message};
 
 use crate::connection::{Link, NEVER, Parked};
@@ -45,17 +47,25 @@ impl Shard {
         if message.payload().has_extensions() && !connection.reads_extensions {
             return Err(Unsent::Inexpressible);
         }
-        self.queue(slot, estimate, |buffer| {
-            form.framing()
-                .frame(form.serializer(), buffer, estimate, |out| message.encode(form.serializer(), out))
+        let (framing, serializer) = (form.framing(), form.serializer());
+        if let Some(rest) = message.payload().shared(serializer) {
+            return self.queue(slot, estimate, Some(rest), |buffer| {
+                framing.frame_before(serializer, buffer, estimate, rest.len(), |out| {
+                    message.encode_before_payload(serializer, out)
+                })
+            });
+        }
+        self.queue(slot, estimate, None, |buffer| {
+            framing.frame(serializer, buffer, estimate, |out| message.encode(serializer, out))
         })
     }
 
-    /// Queues what `write` appends: one framed message. `write` gives the length of the message itself.
+    /// Queues what `write` appends, and the `rest` behind it: one framed message. `write` gives the length of the message itself.
     pub(crate) fn queue(
         &mut self,
         slot: u32,
         estimate: usize,
+        rest: Option<&Arc<Vec<u8>>>,
         write: impl FnOnce(&mut Vec<u8>) -> Result<usize, EncodeError>,
     ) -> Result<(), Unsent> {
         let limit = self.shared.config.limits.outbox_bytes_max;
@@ -70,6 +80,7 @@ impl Shard {
         let peer_bytes_max = connection.peer_bytes_max;
         connection.outbox.write(
             estimate,
+            rest,
             |buffer| {
                 let before = buffer.len();
                 match write(buffer) {
@@ -146,6 +157,7 @@ impl Shard {
     }
 
     /// The next thing to do, until `None`.
+    #[inline]
     pub fn action(&mut self, now: Now) -> Option<Action> {
         self.now = now;
         loop {
@@ -177,6 +189,7 @@ impl Shard {
         {
             let written = connection.outbox.write(
                 CLOSE_FRAME_BYTES,
+                None,
                 |buffer| {
                     server.close(code, "", buffer);
                     Ok::<(), ()>(())

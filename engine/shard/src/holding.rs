@@ -144,7 +144,7 @@ impl Shard {
                 continue;
             }
             let estimate = event.estimate(snapshot.names_topic);
-            let queued = self.queue(slot, estimate, |buffer| {
+            let queued = self.queue(slot, estimate, None, |buffer| {
                 event.write(form, snapshot.subscription, snapshot.names_topic, true, buffer)
             });
             match queued {
@@ -171,7 +171,7 @@ impl Shard {
             let frame = &holding.frames[start..end];
             start = end;
             // (The length of the message has been checked when the frame was held.)
-            let queued = self.queue(slot, frame.len(), |buffer| {
+            let queued = self.queue(slot, frame.len(), None, |buffer| {
                 buffer.extend_from_slice(frame);
                 Ok(0)
             });

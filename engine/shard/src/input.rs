@@ -257,7 +257,7 @@ impl Shard {
         let serializer = if text { Serializer::Json } else { Serializer::MsgPack };
         let framing = self.connections[slot].form.framing();
         // The bound of the listener's outbox is checked as for messages.
-        let _ = self.queue(slot, octets.len(), |buffer| {
+        let _ = self.queue(slot, octets.len(), None, |buffer| {
             let body = |buffer: &mut Vec<u8>| {
                 buffer.extend_from_slice(octets);
                 Ok::<(), wampline_wire::EncodeError>(())

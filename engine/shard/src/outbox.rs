@@ -2,10 +2,11 @@
 //!
 //! Owns the queue and its count of octets. Three lanes, the earlier overtaking the later: octets that are past framing
 //! (TLS handshake), control frames, messages. Invariant: chunks hold whole messages, so a control frame between
-//! two chunks never tears a message.
+//! two chunks never tears a message; a chunk that is the rest of a message leaves together with the one before it.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::output::{Block, Chunk, Output, SharedRange};
 use crate::spare::SpareBuffers;
@@ -66,10 +67,13 @@ impl Outbox {
         self.len() == 0
     }
 
-    /// Appends a message of about `estimate` octets that `write` appends to the buffer it is given. When it fails nothing is queued.
+    /// Appends a message of about `estimate` octets that `write` appends to the buffer it is given, all but its `rest`. When it
+    /// fails nothing is queued.
+    #[inline]
     pub(crate) fn write<E>(
         &mut self,
         estimate: usize,
+        rest: Option<&Arc<Vec<u8>>>,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
         spare: &mut SpareBuffers,
     ) -> Result<(), E> {
@@ -80,10 +84,16 @@ impl Outbox {
         let Some(Chunk::Own(buffer)) = self.chunks.back_mut() else { unreachable!("just pushed") };
         let before = buffer.len();
         let result = write(buffer);
-        let length = buffer.len() - before;
+        let mut length = buffer.len() - before;
+        if let Some(rest) = rest
+            && length > 0
+        {
+            length += rest.len();
+            self.chunks.push_back(Chunk::Rest(rest.clone()));
+        }
         self.queued += length;
         self.longest = self.longest.max(length);
-        if buffer.is_empty()
+        if matches!(self.chunks.back(), Some(Chunk::Own(buffer)) if buffer.is_empty())
             && let Some(Chunk::Own(buffer)) = self.chunks.pop_back()
         {
             spare.give(buffer);
@@ -116,21 +126,28 @@ impl Outbox {
     }
 
     /// Takes what may go out now: the control octets, then as many whole chunks as fit.
+    #[inline]
     pub(crate) fn take(&mut self) -> Output {
         debug_assert_eq!(self.in_flight, 0, "one output at a time");
         let mut output = Output::default();
+        let control = self.control.len();
         if !self.control.is_empty() {
             output.push(Chunk::Own(std::mem::take(&mut self.control)));
         }
-        let mut slices = 1;
+        // One for control octets, one for the rest of a message.
+        let mut slices = 2;
         while slices < Output::SLICES_MAX
             && let Some(chunk) = self.chunks.front()
             && (output.is_empty() || output.len() + chunk.len() <= OUTPUT_BYTES_MAX)
         {
-            self.queued -= chunk.len();
             output.push(self.chunks.pop_front().expect("invariant: there is a front"));
             slices += 1;
+            if let Some(Chunk::Rest(_)) = self.chunks.front() {
+                output.push(self.chunks.pop_front().expect("invariant: there is a front"));
+                slices += 1;
+            }
         }
+        self.queued = self.queued + control - output.len();
         if self.chunks.is_empty() && self.chunks.capacity() > 8 {
             self.chunks = VecDeque::new();
         }
@@ -164,8 +181,14 @@ mod tests {
     use super::*;
 
     fn write(outbox: &mut Outbox, text: &str) {
+        write_before(outbox, text, None);
+    }
+
+    fn write_before(outbox: &mut Outbox, text: &str, rest: Option<&str>) {
+        let rest = rest.map(|rest| Arc::new(rest.as_bytes().to_vec()));
         let written: Result<(), ()> = outbox.write(
             text.len(),
+            rest.as_ref(),
             |buffer| {
                 buffer.extend_from_slice(text.as_bytes());
                 Ok(())
@@ -246,9 +269,48 @@ mod tests {
     }
 
     #[test]
+    fn nothing_comes_between_a_message_and_its_rest() {
+        let mut outbox = Outbox::default();
+        for n in 0..100 {
+            write(&mut outbox, "short ");
+            // As long as the output may be, so that both bounds are met in turn.
+            let rest = "x".repeat(if n % 2 == 0 { 10 } else { OUTPUT_BYTES_MAX });
+            write_before(&mut outbox, "long: ", Some(&rest));
+        }
+        let (mut outputs, mut octets) = (0, 0);
+        while outbox.has_queued() {
+            outbox.control.extend_from_slice(b"PONG ");
+            let output = outbox.take();
+            let slices: Vec<&[u8]> = output.slices().collect();
+            assert!(slices.len() <= Output::SLICES_MAX);
+            assert_eq!(slices[0], b"PONG ");
+            assert!(slices[1].starts_with(b"short "), "no output begins in a message");
+            (outputs, octets) = (outputs + 1, octets + output.len() - 5);
+            outbox.sent(output.len());
+        }
+        assert!(outputs >= 50);
+        assert_eq!(octets, 100 * 12 + 50 * (10 + OUTPUT_BYTES_MAX));
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn many_short_rests_stay_within_the_slices() {
+        let mut outbox = Outbox::default();
+        for _ in 0..1000 {
+            write_before(&mut outbox, "long: ", Some("rest"));
+        }
+        while outbox.has_queued() {
+            let output = outbox.take();
+            assert!(output.slices().count() <= Output::SLICES_MAX);
+            assert!(output.slices().last().is_some_and(|last| last == b"rest"));
+            outbox.sent(output.len());
+        }
+    }
+
+    #[test]
     fn a_failed_write_leaves_nothing() {
         let mut outbox = Outbox::default();
-        let failed = outbox.write(10, |_| Err("no"), &mut SpareBuffers::default());
+        let failed = outbox.write(10, None, |_| Err("no"), &mut SpareBuffers::default());
         assert_eq!(failed, Err("no"));
         assert!(outbox.is_empty());
         assert!(!outbox.has_queued());

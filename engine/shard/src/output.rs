@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -16,11 +17,13 @@ pub struct Output {
     left: usize,
 }
 
-/// A piece of output. Whole messages only: what overtakes goes between chunks.
+/// A piece of output. Whole messages only, [`Chunk::Rest`] aside: what overtakes goes between chunks.
 #[derive(Debug)]
 pub(crate) enum Chunk {
     /// For this connection alone.
     Own(Vec<u8>),
+    /// The rest of the last message of the [`Chunk::Own`] before it: a long payload, where it is kept anyway.
+    Rest(Arc<Vec<u8>>),
     /// A run of frames that other connections send too.
     Shared(SharedRange),
 }
@@ -84,6 +87,7 @@ impl Chunk {
     pub(crate) fn len(&self) -> usize {
         match self {
             Chunk::Own(octets) => octets.len(),
+            Chunk::Rest(octets) => octets.len(),
             Chunk::Shared(range) => range.len(),
         }
     }
@@ -91,6 +95,7 @@ impl Chunk {
     pub(crate) fn octets(&self) -> &[u8] {
         match self {
             Chunk::Own(octets) => octets,
+            Chunk::Rest(octets) => octets,
             Chunk::Shared(range) => range.octets(),
         }
     }
@@ -140,6 +145,7 @@ impl Output {
     pub(crate) fn recycle(self) -> impl Iterator<Item = Recycled> {
         self.chunks.into_iter().filter_map(|chunk| match chunk {
             Chunk::Own(octets) => Some(Recycled::Buffer(octets)),
+            Chunk::Rest(_) => None,
             Chunk::Shared(range) => {
                 (Rc::strong_count(&range.block) == 1).then_some(Recycled::Block(range.block))
             }
@@ -162,7 +168,8 @@ mod tests {
         let whole = b"abcdefghij";
         for step in 1..=whole.len() {
             let mut output = Output::default();
-            output.push(Chunk::Own(b"abc".to_vec()));
+            output.push(Chunk::Own(b"ab".to_vec()));
+            output.push(Chunk::Rest(Arc::new(b"c".to_vec())));
             output.push(shared("xxdefgxx", 2, 6));
             output.push(Chunk::Own(b"hij".to_vec()));
             let mut sent = Vec::new();

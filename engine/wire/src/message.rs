@@ -205,9 +205,31 @@ impl<'a> Message<'a> {
     pub fn encode(&self, serializer: Serializer, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let start = out.len();
         let encoded = match serializer {
-            Serializer::Json => encode::encode::<JsonWriter>(self, out),
-            Serializer::MsgPack => encode::encode::<MsgPackWriter>(self, out),
-            Serializer::Cbor => encode::encode::<CborWriter>(self, out),
+            Serializer::Json => encode::encode::<JsonWriter, false>(self, out),
+            Serializer::MsgPack => encode::encode::<MsgPackWriter, false>(self, out),
+            Serializer::Cbor => encode::encode::<CborWriter, false>(self, out),
+        };
+        if encoded.is_err() {
+            out.truncate(start);
+        }
+        encoded
+    }
+
+    /// Appends what comes before the payload, for a message whose payload is [shared](Payload::shared) in this serializer: those
+    /// octets are the rest of it. On an error `out` is left as it was.
+    ///
+    /// # Errors
+    /// If the serializer cannot express a value of the message.
+    pub fn encode_before_payload(
+        &self,
+        serializer: Serializer,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let start = out.len();
+        let encoded = match serializer {
+            Serializer::Json => encode::encode::<JsonWriter, true>(self, out),
+            Serializer::MsgPack => encode::encode::<MsgPackWriter, true>(self, out),
+            Serializer::Cbor => encode::encode::<CborWriter, true>(self, out),
         };
         if encoded.is_err() {
             out.truncate(start);

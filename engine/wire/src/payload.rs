@@ -1,6 +1,7 @@
 //! The application payload of a message: `Arguments` and `ArgumentsKw`, carried unparsed.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::{
     Dict, EncodeError, List, Serializer, Value,
@@ -25,23 +26,43 @@ pub struct Payload<'a> {
     pub(crate) verbatim: bool,
     /// Whether there are extension types of an application's own in MessagePack: some clients break on any that they do not know.
     pub(crate) extensions: bool,
+    /// Where the spans are kept, if they can be sent from there.
+    pub(crate) shared: Option<&'a Arc<Vec<u8>>>,
 }
 
 /// A payload that owns its octets: what crosses to another shard or waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PayloadBuf {
     serializer: Serializer,
-    octets: Vec<u8>,
+    octets: Octets,
     /// Where `args` ends in `octets`; `None` without args.
     args_end: Option<usize>,
     has_kwargs: bool,
     extensions: bool,
 }
 
+/// Payloads from this length on are kept so that they can be sent from where they are, in octets. Below that it is cheaper to
+/// copy them than to hand the kernel another slice.
+const SHARED_BYTES_MIN: usize = 4 << 10;
+
+/// The spans of a payload, one behind the other.
+#[derive(Clone, Debug)]
+enum Octets {
+    Owned(Vec<u8>),
+    /// Followed by what ends a message, so that they are the end of one as they are.
+    Shared(Arc<Vec<u8>>, Serializer),
+}
+
 impl<'a> Payload<'a> {
     /// No arguments at all.
-    pub const NONE: Payload<'static> =
-        Payload { serializer: Serializer::Json, args: None, kwargs: None, verbatim: true, extensions: false };
+    pub const NONE: Payload<'static> = Payload {
+        serializer: Serializer::Json,
+        args: None,
+        kwargs: None,
+        verbatim: true,
+        extensions: false,
+        shared: None,
+    };
 
     /// The serializer that the spans are written in.
     pub fn serializer(&self) -> Serializer {
@@ -70,16 +91,36 @@ impl<'a> Payload<'a> {
         {
             return normal;
         }
-        let mut octets = Vec::with_capacity(self.len());
-        octets.extend_from_slice(self.args.unwrap_or_default());
-        octets.extend_from_slice(self.kwargs.unwrap_or_default());
         PayloadBuf {
             serializer: self.serializer,
-            octets,
+            octets: self.octets(),
             args_end: self.args.map(<[u8]>::len),
             has_kwargs: self.kwargs.is_some(),
             extensions: self.extensions,
         }
+    }
+    fn octets(&self) -> Octets {
+        if let Some(shared) = self.shared {
+            return Octets::Shared(shared.clone(), self.serializer);
+        }
+        let end = end_of_message(self.serializer);
+        let mut octets = Vec::with_capacity(self.len() + end.len());
+        octets.extend_from_slice(self.args.unwrap_or_default());
+        octets.extend_from_slice(self.kwargs.unwrap_or_default());
+        // Between two elements of a JSON message there is a comma.
+        let is_one_piece =
+            self.serializer != Serializer::Json || self.args.is_none() || self.kwargs.is_none();
+        if octets.len() < SHARED_BYTES_MIN || !is_one_piece {
+            return Octets::Owned(octets);
+        }
+        octets.extend_from_slice(end);
+        Octets::Shared(Arc::new(octets), self.serializer)
+    }
+    /// The octets that end a message with this payload in this serializer, if they are at hand as such: then
+    /// [`Message::encode_before_payload`](crate::Message::encode_before_payload) gives what comes before them, and nothing need
+    /// be copied. Long payloads that come from a [`PayloadBuf`] can be sent so.
+    pub fn shared(&self, serializer: Serializer) -> Option<&'a Arc<Vec<u8>>> {
+        self.shared.filter(|_| serializer == self.serializer)
     }
     /// The payload written for another serializer (without a tree, and without a copy in between).
     ///
@@ -133,13 +174,17 @@ impl PayloadBuf {
     }
     /// The payload in borrowed form.
     pub fn as_payload(&self) -> Payload<'_> {
-        let (args, kwargs) = self.octets.split_at(self.args_end.unwrap_or(0));
+        let (args, kwargs) = self.octets.as_slice().split_at(self.args_end.unwrap_or(0));
         Payload {
             serializer: self.serializer,
             args: self.args_end.map(|_| args),
             kwargs: self.has_kwargs.then_some(kwargs),
             verbatim: true,
             extensions: self.extensions,
+            shared: match &self.octets {
+                Octets::Owned(_) => None,
+                Octets::Shared(octets, _) => Some(octets),
+            },
         }
     }
     /// The same payload written for another serializer (without a tree).
@@ -151,12 +196,34 @@ impl PayloadBuf {
     }
     /// Octets held.
     pub fn len(&self) -> usize {
-        self.octets.len()
+        self.octets.as_slice().len()
     }
     /// Whether no octets are held.
     pub fn is_empty(&self) -> bool {
-        self.octets.is_empty()
+        self.len() == 0
     }
+}
+
+impl Octets {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Octets::Owned(octets) => octets,
+            Octets::Shared(octets, serializer) => &octets[..octets.len() - end_of_message(*serializer).len()],
+        }
+    }
+}
+
+impl PartialEq for Octets {
+    fn eq(&self, other: &Octets) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Octets {}
+
+/// What a message ends with, behind its payload.
+fn end_of_message(serializer: Serializer) -> &'static [u8] {
+    if serializer == Serializer::Json { b"]" } else { b"" }
 }
 
 /// The payload of these values: without kwargs and args none at all, without kwargs args alone.
@@ -175,7 +242,7 @@ fn from_values<W: Writer>(
     }
     Ok(PayloadBuf {
         serializer: W::SERIALIZER,
-        octets,
+        octets: Octets::Owned(octets),
         args_end,
         has_kwargs: !kwargs.is_empty(),
         extensions: false,
@@ -198,7 +265,7 @@ fn transcode(payload: &Payload<'_>, to: Serializer) -> Result<PayloadBuf, Encode
     }
     Ok(PayloadBuf {
         serializer: to,
-        octets,
+        octets: Octets::Owned(octets),
         args_end,
         has_kwargs: payload.kwargs.is_some(),
         extensions: payload.extensions && to == Serializer::MsgPack,

@@ -15,7 +15,9 @@ pub(crate) struct Running {
 impl Running {
     /// Starts with these arguments and waits until it is ready.
     pub(crate) fn start<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wampline"));
+        let mut command = Command::new("env");
+        // Whoever runs the tests may ignore it (`nohup`), and what is ignored is inherited.
+        command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_wampline")]);
         command.args(arguments);
         Running::spawn(command)
     }

@@ -206,7 +206,7 @@ impl Decoder {
             Side::Client(random) => Some(random.mask_key()),
         };
         let length = out.len() - start - reserved;
-        frame::put_header(out, start, reserved, opcode, key);
+        frame::put_header(out, start, reserved, 0, opcode, key);
         if let Some(key) = key {
             let payload = out.len() - length;
             mask::apply(&mut out[payload..], key, 0);

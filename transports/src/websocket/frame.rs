@@ -140,24 +140,27 @@ pub(crate) fn header_bytes(length: usize, masked: bool) -> usize {
     }
 }
 
-/// Writes the header of an unfragmented frame whose payload reaches from `start + reserved` to the end of `out`.
+/// Writes the header of an unfragmented frame whose payload reaches from `start + reserved` to the end of `out`, with
+/// `elsewhere` octets that are to follow it.
 /// The payload is moved if its header needs more or less room than was reserved.
 pub(crate) fn put_header(
     out: &mut Vec<u8>,
     start: usize,
     reserved: usize,
+    elsewhere: usize,
     opcode: Opcode,
     key: Option<[u8; 4]>,
 ) {
     let payload = start + reserved;
-    let length = out.len() - payload;
+    let here = out.len() - payload;
+    let length = here + elsewhere;
     let needed = header_bytes(length, key.is_some());
     if needed > reserved {
         out.resize(out.len() + needed - reserved, 0);
     }
     if needed != reserved {
-        out.copy_within(payload..payload + length, start + needed);
-        out.truncate(start + needed + length);
+        out.copy_within(payload..payload + here, start + needed);
+        out.truncate(start + needed + here);
     }
     let header = &mut out[start..start + needed];
     header[0] = 0x80 | opcode as u8;

@@ -2,33 +2,36 @@
 
 use crate::{Dict, EncodeError, Message, Payload, dict::ListRepr, writer, writer::Writer};
 
-/// Appends the message in the form of `W`.
-pub(super) fn encode<W: Writer>(message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+/// Appends the message in the form of `W`. With `BEFORE` it ends before the first octet of its payload.
+pub(super) fn encode<W: Writer, const BEFORE: bool>(
+    message: &Message<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
     let code = message.message_type() as u16;
     match message {
         Message::Publish { request, options, topic, payload } => {
-            Elements::<W>::begin(out, code, 4, Some(payload))
+            Elements::<W, BEFORE>::begin(out, code, 4, Some(payload))
                 .id(request.get())
                 .dict(options)?
                 .string(topic)?
                 .payload(payload)
         }
         Message::Event { subscription, publication, details, payload } => {
-            Elements::<W>::begin(out, code, 4, Some(payload))
+            Elements::<W, BEFORE>::begin(out, code, 4, Some(payload))
                 .id(subscription.get())
                 .id(publication.get())
                 .dict(details)?
                 .payload(payload)
         }
         Message::Call { request, options, procedure, payload } => {
-            Elements::<W>::begin(out, code, 4, Some(payload))
+            Elements::<W, BEFORE>::begin(out, code, 4, Some(payload))
                 .id(request.get())
                 .dict(options)?
                 .string(procedure)?
                 .payload(payload)
         }
         Message::Invocation { request, registration, details, payload } => {
-            Elements::<W>::begin(out, code, 4, Some(payload))
+            Elements::<W, BEFORE>::begin(out, code, 4, Some(payload))
                 .id(request.get())
                 .id(registration.get())
                 .dict(details)?
@@ -36,10 +39,13 @@ pub(super) fn encode<W: Writer>(message: &Message<'_>, out: &mut Vec<u8>) -> Res
         }
         Message::Result { request, details: dict, payload }
         | Message::Yield { request, options: dict, payload } => {
-            Elements::<W>::begin(out, code, 3, Some(payload)).id(request.get()).dict(dict)?.payload(payload)
+            Elements::<W, BEFORE>::begin(out, code, 3, Some(payload))
+                .id(request.get())
+                .dict(dict)?
+                .payload(payload)
         }
         Message::Error { request_type, request, details, error, payload } => {
-            Elements::<W>::begin(out, code, 5, Some(payload))
+            Elements::<W, BEFORE>::begin(out, code, 5, Some(payload))
                 .id(*request_type as u64)
                 .id(request.get())
                 .dict(details)?
@@ -47,7 +53,10 @@ pub(super) fn encode<W: Writer>(message: &Message<'_>, out: &mut Vec<u8>) -> Res
                 .payload(payload)
         }
         Message::Abort { details, reason, payload } => {
-            Elements::<W>::begin(out, code, 3, Some(payload)).dict(details)?.string(reason)?.payload(payload)
+            Elements::<W, BEFORE>::begin(out, code, 3, Some(payload))
+                .dict(details)?
+                .string(reason)?
+                .payload(payload)
         }
         _ => encode_bare::<W>(message, code, out),
     }
@@ -55,7 +64,7 @@ pub(super) fn encode<W: Writer>(message: &Message<'_>, out: &mut Vec<u8>) -> Res
 
 /// The messages without a payload.
 fn encode_bare<W: Writer>(message: &Message<'_>, code: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let begin = |out, count| Elements::<W>::begin(out, code, count, None);
+    let begin = |out, count| Elements::<W, false>::begin(out, code, count, None);
     let elements = match message {
         Message::Hello { realm: text, details: dict }
         | Message::Challenge { method: text, extra: dict }
@@ -90,23 +99,23 @@ fn encode_bare<W: Writer>(message: &Message<'_>, code: u16, out: &mut Vec<u8>) -
         | Message::Result { .. }
         | Message::Yield { .. }
         | Message::Error { .. }
-        | Message::Abort { .. } => return encode::<W>(message, out),
+        | Message::Abort { .. } => return encode::<W, false>(message, out),
     };
     elements.end()
 }
 
 /// A message being written.
-struct Elements<'o, W> {
+struct Elements<'o, W, const BEFORE: bool> {
     out: &'o mut Vec<u8>,
     writer: std::marker::PhantomData<W>,
 }
 
-impl<'o, W: Writer> Elements<'o, W> {
+impl<'o, W: Writer, const BEFORE: bool> Elements<'o, W, BEFORE> {
     /// Begins a message of `count` elements, the type code included, and those of the payload.
     #[inline]
     fn begin(out: &'o mut Vec<u8>, code: u16, count: usize, payload: Option<&Payload<'_>>) -> Self {
         // The ids, the brackets and a few options; strings and spans reserve for themselves.
-        out.reserve(96 + payload.map_or(0, Payload::len));
+        out.reserve(96 + if BEFORE { 0 } else { payload.map_or(0, Payload::len) });
         W::begin_message(out, count + payload.map_or(0, elements), code);
         Elements { out, writer: std::marker::PhantomData }
     }
@@ -140,6 +149,9 @@ impl<'o, W: Writer> Elements<'o, W> {
             (None, None) => return self.end(),
             (Some(args), _) => {
                 W::separator(self.out);
+                if BEFORE {
+                    return Ok(());
+                }
                 writer::copy::<W>(serializer, args, verbatim, self.out)?;
             }
             (None, Some(_)) => {
@@ -149,6 +161,9 @@ impl<'o, W: Writer> Elements<'o, W> {
         }
         if let Some(kwargs) = kwargs {
             W::separator(self.out);
+            if BEFORE {
+                return Ok(());
+            }
             writer::copy::<W>(serializer, kwargs, verbatim, self.out)?;
         }
         self.end()
