@@ -193,18 +193,19 @@ impl Simulation {
             config.realms.iter_mut().for_each(|realm| realm.request_ids = RequestIds::Strict);
         }
         let pool = Pool::new(&mut random);
-        let model = (random.u8(..2) == 0).then(|| Model::new(&mut random, pool));
-        if let Some(model) = &model {
-            model.configure(&mut config);
-        }
         if pool.makes_realms {
-            let [first, second] = [config.realms.remove(0), config.realms.remove(0)];
-            let others = Realm { name: "realm".into(), ..second };
-            config.templates.push(RealmTemplate { policy: MatchPolicy::Exact, settings: first });
-            config.templates.push(RealmTemplate { policy: MatchPolicy::Prefix, settings: others });
+            let settings = Realm { name: "realm".into(), ..config.realms[0].clone() };
+            config.templates.push(RealmTemplate { policy: MatchPolicy::Prefix, settings });
+            config.realms.clear();
         }
         let octets = if random.bool() { 4 << 20 } else { 2048 };
         let bounds = LaneBounds { batches: plan.lane_batches, octets };
+        // Realms that are made would all have the roles of the one.
+        let has_roles = random.u8(..2) == 0 && !pool.makes_realms;
+        let model = has_roles.then(|| Model::new(&mut random, pool));
+        if let Some(model) = &model {
+            model.configure(&mut config);
+        }
         let world = World::new(config, plan.shards, bounds, random.u64(..));
         let actors = (0..plan.clients).map(|n| Actor::new(n, random.u64(..), is_strict, pool)).collect();
         Simulation { world, actors, oracle: Oracle::new(is_tight, model, log), random }
