@@ -155,9 +155,18 @@ pub fn run(plan: &Plan, log: bool) -> Result<Summary, Box<Failure>> {
     }
     let mut summary = simulation.summary();
     if plan.seed % AUTHENTICATION_EVERY == 0 {
-        summary.add(&authentication::run(plan, log)?);
+        summary.add(&run_authentication(plan, log)?);
     }
     Ok(summary)
+}
+
+/// Runs a plan's clients against authenticators alone.
+///
+/// # Errors
+/// The first promise that is not kept.
+pub fn run_authentication(plan: &Plan, log: bool) -> Result<Summary, Box<Failure>> {
+    let _watched = watch::running(plan);
+    authentication::run(plan, log)
 }
 
 /// Of so many seeds one has a run with clients that authenticate as well.
