@@ -1,5 +1,7 @@
 //! One client that does random things.
 
+mod stream;
+
 use serde_json::{Value, json};
 use wampline_wire::Serializer;
 
@@ -7,9 +9,13 @@ use super::oracle::{Oracle, SessionNo};
 use super::pool::{self, Pattern, Pool};
 use crate::peer::{Heard, LENGTH_MAX, Peer};
 use crate::world::{End, LinkId, World};
+use stream::Stream;
 
 /// A realm that no configuration has.
 pub(super) const UNKNOWN_REALM: &str = "nowhere";
+
+/// The longest that a client lets a call take, in milliseconds.
+pub(super) const TIMEOUT_MILLIS_MAX: u8 = 8;
 
 pub(super) struct Actor {
     number: usize,
@@ -24,6 +30,8 @@ pub(super) struct Actor {
     last_request: u64,
     /// Calls of this session that may still be cancelled, newest last.
     called: Vec<u64>,
+    /// Calls of this session that it is in the middle of.
+    streams: Vec<Stream>,
     /// The router has closed the connection; whether the session was ending before that.
     closed: Option<bool>,
 }
@@ -55,6 +63,7 @@ impl Actor {
             phase: Phase::Idle,
             last_request: 0,
             called: Vec::new(),
+            streams: Vec::new(),
             closed: None,
         }
     }
@@ -85,6 +94,7 @@ impl Actor {
             17..=45 => self.publish(session, oracle),
             46..=53 => self.register(session, oracle),
             54..=57 => self.unregister(session, oracle),
+            58..=71 if self.stream(session, oracle) => {}
             58..=71 => self.call(session, oracle),
             72..=74 => self.call_meta(session, oracle),
             75..=77 => self.cancel(session, oracle),
@@ -259,12 +269,14 @@ impl Actor {
             _ => "realm1",
         };
         let mut roles = json!({"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}});
-        let can_cancel = self.random.bool();
+        let can_cancel = self.random.u8(..4) > 0;
         if can_cancel {
-            roles["callee"]["features"] = json!({"call_canceling": true});
+            roles["callee"]["features"] =
+                json!({"call_canceling": true, "progressive_call_invocations": true});
         }
         self.session = Some(oracle.hello(realm, can_cancel));
         self.called.clear();
+        self.streams.clear();
         self.peer.send(&json!([1, realm, {"roles": roles}]));
         self.phase = Phase::InSession;
         self.last_request = 0;
@@ -396,9 +408,17 @@ impl Actor {
         let bad = self.random.u8(..30) == 0;
         let procedure = if bad { "a..b" } else { self.pool.uri(&mut self.random) };
         let (request, number, padding) = (self.request(), oracle.next_numbers().1, self.padding());
-        let options = if self.random.u8(..3) == 0 { json!({"receive_progress": true}) } else { json!({}) };
+        let mut options =
+            if self.random.u8(..3) == 0 { json!({"receive_progress": true}) } else { json!({}) };
+        self.add_timeout(&mut options);
         self.called.push(request);
         self.send(session, &json!([48, request, options, procedure, [number, padding]]), oracle);
+    }
+
+    fn add_timeout(&mut self, options: &mut Value) {
+        if self.random.u8(..8) == 0 {
+            options["timeout"] = json!(self.random.u8(1..=TIMEOUT_MILLIS_MAX));
+        }
     }
 
     /// Cancels one of the last calls, whether it still waits or not.
@@ -416,6 +436,9 @@ impl Actor {
             candidates = oracle.sessions[session].invocations.keys().copied().collect();
         }
         if let Some(invocation) = self.random.choice(candidates) {
+            if oracle.is_midway(session, invocation) && self.random.u8(..3) > 0 {
+                return;
+            }
             self.answer(session, invocation, oracle);
         }
     }

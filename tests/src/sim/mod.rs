@@ -17,7 +17,7 @@ use wampline_shard::{MetaApi, Now, RequestIds, ShutdownMode};
 
 use crate::config;
 use crate::world::{LaneBounds, World};
-use actor::Actor;
+use actor::{Actor, TIMEOUT_MILLIS_MAX};
 use oracle::Oracle;
 use pool::Pool;
 
@@ -58,6 +58,10 @@ pub struct Summary {
     pub answers: u64,
     /// Calls that came to their callee by way of another one, which was about to begin or to end.
     pub crossings: u64,
+    /// Chunks of calls received by their callees.
+    pub chunks: u64,
+    /// Calls that took too long.
+    pub timeouts: u64,
     /// Connections cut by the router for a full outbox.
     pub cuts: u64,
     /// Times that a lane was full.
@@ -113,6 +117,8 @@ impl Summary {
         self.wills += other.wills;
         self.answers += other.answers;
         self.crossings += other.crossings;
+        self.chunks += other.chunks;
+        self.timeouts += other.timeouts;
         self.cuts += other.cuts;
         self.lanes_full += other.lanes_full;
     }
@@ -160,12 +166,22 @@ impl Simulation {
         if is_strict {
             config.realms.iter_mut().for_each(|realm| realm.request_ids = RequestIds::Strict);
         }
+        let mut span = || {
+            let is_set = random.u8(..6) == 0;
+            is_set.then(|| Duration::from_millis(random.u64(1..=u64::from(TIMEOUT_MILLIS_MAX))))
+        };
+        let (default, limit) = (span(), span());
+        for realm in &mut config.realms {
+            (realm.call_timeout, realm.call_timeout_max) = (default, limit);
+        }
         let octets = if random.bool() { 4 << 20 } else { 2048 };
         let bounds = LaneBounds { batches: plan.lane_batches, octets };
         let world = World::new(config, plan.shards, bounds, random.u64(..));
         let pool = Pool::new(&mut random);
         let actors = (0..plan.clients).map(|n| Actor::new(n, random.u64(..), is_strict, pool)).collect();
-        Simulation { world, actors, oracle: Oracle::new(is_tight, log), random }
+        let mut oracle = Oracle::new(is_tight, log);
+        oracle.limit_calls(default.map(nanos), limit.map(nanos));
+        Simulation { world, actors, oracle, random }
     }
 
     fn run(&mut self, plan: &Plan) -> Result<(), String> {
@@ -200,6 +216,8 @@ impl Simulation {
 
     /// Lets everything that is under way arrive, clients read and callees answer, until nothing happens any more.
     fn rest(&mut self) -> Result<(), String> {
+        // Now and then more time passes than any call may take.
+        let mut time_has_passed = (self.random.u8(..3) == 0).then_some(false);
         loop {
             // Part of the way in disorder, so that orderly turns do not hide what disorder does.
             for _ in 0..self.random.usize(..4 * self.world.shards.len()) {
@@ -216,6 +234,21 @@ impl Simulation {
             let mut moved = false;
             for actor in &mut self.actors {
                 moved |= actor.hear(&mut self.world, &mut self.oracle)?;
+            }
+            if moved {
+                continue; // Who has much to read is not listened to.
+            }
+            self.oracle.check_chunks()?;
+            if time_has_passed == Some(false) {
+                self.world.advance(2 * Duration::from_millis(TIMEOUT_MILLIS_MAX.into()))?;
+                time_has_passed = Some(true);
+                continue;
+            }
+            if time_has_passed.take() == Some(true) {
+                self.oracle.check_timed()?;
+            }
+            for actor in &mut self.actors {
+                moved |= actor.finish_streams(&mut self.world, &mut self.oracle);
                 moved |= actor.answer_all(&mut self.world, &mut self.oracle);
             }
             if !moved {
@@ -295,6 +328,7 @@ impl Simulation {
     }
 
     fn note_closed(&mut self) {
+        self.oracle.set_time(self.world.now);
         for actor in &mut self.actors {
             actor.note_closed(&self.world, &mut self.oracle);
         }
@@ -309,4 +343,8 @@ impl Simulation {
             ..self.oracle.summary
         }
     }
+}
+
+fn nanos(span: Duration) -> u64 {
+    span.as_nanos() as u64
 }

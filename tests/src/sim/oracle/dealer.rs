@@ -30,8 +30,8 @@ pub(super) enum Answer {
 }
 
 pub(super) struct Call {
-    caller: SessionNo,
-    procedure: String,
+    pub(super) caller: SessionNo,
+    pub(super) procedure: String,
     sent_at: Step,
     is_valid: bool,
     padding: usize,
@@ -45,11 +45,11 @@ pub(super) struct Call {
     tried: Vec<SessionNo>,
     wants_progress: bool,
     /// Progressive results received.
-    progress: u64,
+    pub(super) progress: u64,
     /// Its caller has sent CANCEL.
-    is_canceled: bool,
+    pub(super) is_canceled: bool,
     /// Its caller has its final answer.
-    is_over: bool,
+    pub(super) is_over: bool,
 }
 
 impl Call {
@@ -64,7 +64,7 @@ pub(crate) struct Invocation {
     pub(crate) is_answered: bool,
     /// Progressive results that were yielded.
     pub(crate) yielded: u64,
-    registration: u64,
+    pub(super) registration: u64,
     at: Step,
 }
 
@@ -126,6 +126,8 @@ impl Oracle {
             && !invocation.is_answered
         {
             invocation.yielded += 1;
+            let call = invocation.call;
+            self.renew_time(call);
         }
     }
 
@@ -152,9 +154,15 @@ impl Oracle {
         if !matches!(message[2]["mode"].as_str(), Some("kill" | "killnowait")) {
             return Err("no mode".into());
         }
-        let call = &self.calls[invocation.call];
-        let is_over = self.sessions[call.caller].ending_at.is_some() || self.going_down.is_some();
-        if call.is_canceled || is_over { Ok(()) } else { Err("nobody has cancelled the call".into()) }
+        let (number, call) = (invocation.call, &self.calls[invocation.call]);
+        let is_over = self.may_have_timed_out(number)
+            || self.sessions[call.caller].ending_at.is_some()
+            || self.going_down.is_some();
+        if !call.is_canceled && !is_over {
+            return Err("nobody has cancelled the call".into());
+        }
+        self.chunks_interrupted(session, id, &message[2]["mode"]);
+        Ok(())
     }
 
     pub(super) fn registered(&mut self, session: SessionNo, pending: Pending, message: &Value) -> Verdict {
@@ -221,7 +229,11 @@ impl Oracle {
 
     pub(super) fn invocation(&mut self, session: SessionNo, message: &Value) -> Verdict {
         let id = message[1].as_u64().ok_or("no request id")?;
+        if self.sessions[session].invocations.contains_key(&id) {
+            return self.next_chunk(session, id, message);
+        }
         let number = message[4][0].as_u64().ok_or("not one of our calls")? as usize;
+        self.first_chunk(session, id, number, message)?;
         let call = self.calls.get_mut(number).ok_or("nobody has called this")?;
         let entry = &mut self.sessions[session];
         if id != entry.last_invocation + 1 {
@@ -271,8 +283,10 @@ impl Oracle {
         let since = self.sessions[session].registrations[&registration].since;
         let open = self.sessions[session].invocations.values().filter(|invocation| {
             let call = &self.calls[invocation.call];
-            let may_be_over =
-                call.is_canceled || call.is_over || self.sessions[call.caller].ending_at.is_some();
+            let may_be_over = self.may_have_timed_out(invocation.call)
+                || call.is_canceled
+                || call.is_over
+                || self.sessions[call.caller].ending_at.is_some();
             invocation.registration == registration
                 && invocation.at > since
                 && !invocation.is_answered
@@ -379,6 +393,8 @@ impl Oracle {
                 _ => Ok(()),
             },
             "wamp.error.no_such_procedure" => self.not_found(number),
+            "wamp.error.timeout" => self.timed_out(number),
+            "wamp.error.feature_not_supported" if self.is_too_much(number) => Ok(()),
             _ => Err("an error that no call here can have".into()),
         }
     }
@@ -391,7 +407,7 @@ impl Oracle {
         else {
             return Err("nobody has said so".into());
         };
-        if call.progress > 0 {
+        if call.progress > 0 || self.is_continued(number) {
             return Ok(());
         }
         let realm = &self.sessions[call.caller].realm;

@@ -8,10 +8,12 @@
 //! `broker.rs`, `retained.rs` and `dealer.rs` judge messages as they come; `rest.rs` judges what has not come when nothing moves any more.
 
 mod broker;
+mod chunks;
 mod dealer;
 mod meta;
 mod rest;
 mod retained;
+mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +22,10 @@ use serde_json::Value;
 use super::Summary;
 use super::pool::Pattern;
 use broker::{Asked, Membership, Publication};
+use chunks::Chunks;
 use dealer::{Answer, Call, Invocation, Registration};
 use meta::{Ask, Will};
+use time::Times;
 
 /// Counts messages.
 pub(crate) type Step = u64;
@@ -36,6 +40,8 @@ pub(crate) struct Oracle {
     pub(crate) summary: Summary,
     publications: Vec<Publication>,
     calls: Vec<Call>,
+    chunks: Chunks,
+    times: Times,
     step: Step,
     /// When the world was at rest: what has ended before that is known everywhere.
     last_rest: Step,
@@ -154,6 +160,8 @@ impl Oracle {
             summary: Summary::default(),
             publications: Vec::new(),
             calls: Vec::new(),
+            chunks: Chunks::default(),
+            times: Times::default(),
             step: 0,
             last_rest: 0,
             session_ids: BTreeSet::new(),
@@ -234,7 +242,7 @@ impl Oracle {
                 let pending = self.meta_call(session, message);
                 self.sessions[session].pending.insert((code::CALL, request), pending);
             }
-            Some(code::CALL) => self.call(session, request, message),
+            Some(code::CALL) => self.call_or_chunk(session, request, message),
             Some(code::CANCEL) => self.cancel(session, request),
             Some(code::YIELD) if message[2]["progress"] == true => self.progressed(session, request),
             Some(code::YIELD) => self.answered(session, request, Answer::Result),
