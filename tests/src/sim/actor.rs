@@ -1,5 +1,6 @@
 //! One client that does random things.
 
+mod removal;
 mod stream;
 
 use serde_json::{Value, json};
@@ -91,12 +92,13 @@ impl Actor {
         match self.random.u8(..100) {
             0..=11 => self.subscribe(session, oracle),
             12..=16 => self.unsubscribe(session, oracle),
-            17..=45 => self.publish(session, oracle),
+            17..=44 => self.publish(session, oracle),
             46..=53 => self.register(session, oracle),
             54..=57 => self.unregister(session, oracle),
             58..=71 if self.stream(session, oracle) => {}
             58..=71 => self.call(session, oracle),
-            72..=74 => self.call_meta(session, oracle),
+            72..=73 => self.call_meta(session, oracle),
+            45 | 74 => self.meddle(session, oracle),
             75..=77 => self.cancel(session, oracle),
             78..=91 => self.answer_one(session, oracle),
             92..=93 => self.freeze(world),
@@ -270,10 +272,12 @@ impl Actor {
         };
         let mut roles = json!({"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}});
         let can_cancel = self.random.u8(..4) > 0;
-        if can_cancel {
-            roles["callee"]["features"] =
-                json!({"call_canceling": true, "progressive_call_invocations": true});
-        }
+        roles["subscriber"]["features"] = json!({"subscription_revocation": true});
+        roles["callee"]["features"] = json!({
+            "registration_revocation": true,
+            "call_canceling": can_cancel,
+            "progressive_call_invocations": can_cancel,
+        });
         self.session = Some(oracle.hello(realm, can_cancel));
         self.called.clear();
         self.streams.clear();
@@ -321,6 +325,9 @@ impl Actor {
             [None, Some("roundrobin"), Some("roundrobin"), Some("first")][self.random.usize(..4)]
         {
             options["invoke"] = json!(invoke);
+        }
+        if self.random.u8(..12) == 0 {
+            options["force_reregister"] = json!(true);
         }
         if self.random.u8(..4) == 0 {
             options["concurrency"] = json!(self.random.u8(1..3));

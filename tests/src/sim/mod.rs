@@ -62,6 +62,8 @@ pub struct Summary {
     pub chunks: u64,
     /// Calls that took too long.
     pub timeouts: u64,
+    /// Subscriptions and registrations that were taken from their sessions.
+    pub losses: u64,
     /// Connections cut by the router for a full outbox.
     pub cuts: u64,
     /// Times that a lane was full.
@@ -119,6 +121,7 @@ impl Summary {
         self.crossings += other.crossings;
         self.chunks += other.chunks;
         self.timeouts += other.timeouts;
+        self.losses += other.losses;
         self.cuts += other.cuts;
         self.lanes_full += other.lanes_full;
     }

@@ -3,19 +3,20 @@
 use serde_json::Value;
 
 use super::broker::{is_valid_pattern, padding_of, pattern_of};
+use super::removal::Taken;
 use super::{ID_MAX, Oracle, Pending, SessionNo, Step, Verdict, code};
 use crate::sim::pool::{Pattern, Policy};
 
 /// From REGISTERED to UNREGISTERED.
 pub(crate) struct Registration {
-    pattern: Pattern,
+    pub(super) pattern: Pattern,
     /// When REGISTER was sent: what the session itself calls later waits for the answer.
     pub(super) asked_at: Step,
     /// When REGISTERED was received.
-    since: Step,
+    pub(super) since: Step,
     /// When UNREGISTER was sent.
-    ending_at: Option<Step>,
-    hold: usize,
+    pub(super) ending_at: Option<Step>,
+    pub(super) hold: usize,
     /// How many invocations its callee takes at a time.
     concurrency: Option<u64>,
 }
@@ -32,7 +33,7 @@ pub(super) enum Answer {
 pub(super) struct Call {
     pub(super) caller: SessionNo,
     pub(super) procedure: String,
-    sent_at: Step,
+    pub(super) sent_at: Step,
     is_valid: bool,
     padding: usize,
     /// Who was invoked for it last.
@@ -78,6 +79,11 @@ impl Oracle {
         } else {
             Pending::Refused
         };
+        if let Pending::Register(_, hold, ..) = pending
+            && message[2]["force_reregister"] == true
+        {
+            self.takes_over(session, hold);
+        }
         self.sessions[session].pending.insert((code::REGISTER, request), pending);
     }
 
@@ -89,6 +95,7 @@ impl Oracle {
         if let Some(registration) = entry.registrations.get_mut(&id) {
             registration.ending_at.get_or_insert(step);
         }
+        self.service_ends(session, id);
     }
 
     pub(super) fn call(&mut self, session: SessionNo, request: u64, message: &Value) {
@@ -181,6 +188,10 @@ impl Oracle {
         let is_given_up = |pending: &Pending| matches!(pending, Pending::Unregister(other) if *other == id);
         let entry = &self.sessions[session];
         let under_way = entry.pending.values().any(is_given_up).then_some(self.step);
+        let under_way = under_way
+            .or_else(|| self.lost_already(Taken::Registration, session, id))
+            .or_else(|| self.is_taken_over(hold).then_some(self.step));
+        let entry = &self.sessions[session];
         // (And a session that is ending may have lost it.)
         if let Some((other, _)) = taken
             && under_way.is_none()
@@ -189,6 +200,7 @@ impl Oracle {
             return Err(format!("s{other} has registered it already"));
         }
         let since = self.step;
+        self.service_begins(hold, under_way.is_some());
         let registration = Registration { pattern, asked_at, since, ending_at: under_way, hold, concurrency };
         match self.sessions[session].registrations.insert(id, registration) {
             Some(_) => Err("a registration id for the second time".into()),
@@ -199,6 +211,7 @@ impl Oracle {
     pub(super) fn registration_refused(&mut self, hold: usize, uri: &str) -> Verdict {
         let step = self.step;
         self.holds[hold].until = Some(step);
+        self.force_refused(hold);
         let asked = &self.holds[hold];
         let is_justified = self.holds.iter().enumerate().any(|(n, other)| {
             let is_reason = match uri {
@@ -222,6 +235,9 @@ impl Oracle {
     pub(super) fn unregistered(&mut self, session: SessionNo, pending: Pending) -> Verdict {
         let Pending::Unregister(id) = pending else { return Err("not asked for".into()) };
         let registration = self.sessions[session].registrations.remove(&id);
+        if registration.is_none() && self.was_lost(Taken::Registration, session, id) {
+            return Ok(());
+        }
         let registration = registration.ok_or("there was no such registration")?;
         self.holds[registration.hold].until = Some(self.step);
         Ok(())
@@ -246,7 +262,9 @@ impl Oracle {
                 return Err("the call has been invoked before".into());
             }
             call.tried.push(before);
-            if call.tried.contains(&session) {
+            // (Who registers anew is available anew.)
+            let mut before = entry.invocations.values();
+            if before.any(|before| before.call == number && before.registration == registration) {
                 return Err("it has said that it is not available".into());
             }
         }
@@ -431,7 +449,7 @@ impl Oracle {
             self.stable(realm, call.sent_at, call.caller).filter(|(_, r)| r.pattern.matches(&call.procedure));
         match matching.next() {
             Some((callee, registration)) => Err(format!("s{callee} serves {:?}", registration.pattern)),
-            None => Ok(()),
+            None => self.judge_gap(number),
         }
     }
 

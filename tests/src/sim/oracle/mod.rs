@@ -10,9 +10,12 @@
 mod broker;
 mod chunks;
 mod dealer;
+mod details;
 mod meta;
+mod removal;
 mod rest;
 mod retained;
+mod takeover;
 mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +27,10 @@ use super::pool::Pattern;
 use broker::{Asked, Membership, Publication};
 use chunks::Chunks;
 use dealer::{Answer, Call, Invocation, Registration};
+use details::Details;
 use meta::{Ask, Will};
+use removal::{Removals, Taken};
+use takeover::Takeovers;
 use time::Times;
 
 /// Counts messages.
@@ -42,6 +48,9 @@ pub(crate) struct Oracle {
     calls: Vec<Call>,
     chunks: Chunks,
     times: Times,
+    removals: Removals,
+    takeovers: Takeovers,
+    details: Details,
     step: Step,
     /// When the world was at rest: what has ended before that is known everywhere.
     last_rest: Step,
@@ -162,6 +171,9 @@ impl Oracle {
             calls: Vec::new(),
             chunks: Chunks::default(),
             times: Times::default(),
+            removals: Removals::default(),
+            takeovers: Takeovers::default(),
+            details: Details::default(),
             step: 0,
             last_rest: 0,
             session_ids: BTreeSet::new(),
@@ -272,6 +284,7 @@ impl Oracle {
         self.step += 1;
         let step = self.step;
         self.sessions[session].ending_at.get_or_insert(step);
+        self.services_end(session);
     }
 
     /// The connection is gone: nothing more comes.
@@ -330,6 +343,12 @@ impl Oracle {
             (code::SUBSCRIBED, _) => {
                 let pending = self.finish(session, code::SUBSCRIBE, request.ok_or("no request")?)?;
                 self.subscribed(session, pending, message)
+            }
+            (code::UNSUBSCRIBED, State::Open) if request == Some(0) => {
+                self.lost(session, Taken::Subscription, message)
+            }
+            (code::UNREGISTERED, State::Open) if request == Some(0) => {
+                self.lost(session, Taken::Registration, message)
             }
             (code::UNSUBSCRIBED, _) => {
                 let pending = self.finish(session, code::UNSUBSCRIBE, request.ok_or("no request")?)?;
