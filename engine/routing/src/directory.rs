@@ -323,7 +323,7 @@ impl Directory {
             while budget > 0
                 && let Some(registration) = session.registrations.next()
             {
-                self.remove_callee(registration, session.identity.session, out);
+                self.release_callee(registration, session.identity.session, out);
                 budget -= 1;
             }
             if session.subscriptions.len() + session.registrations.len() > 0 {

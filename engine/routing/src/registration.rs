@@ -15,6 +15,10 @@ use crate::uri::MatchPolicy;
 pub struct RegistrationInfo {
     /// Its id.
     pub id: RegistrationId,
+    /// The first of those that took the procedure over from each other by force (`force_reregister`), up to this one: itself, if
+    /// it has taken it from none. From that one's REGISTER on somebody serves the procedure, so a call that began later
+    /// may come to this one, and who has to go to a callee of one of them may go to any.
+    pub lineage: RegistrationId,
     /// How its procedure matches.
     pub policy: MatchPolicy,
     /// Its procedure or pattern.
@@ -150,6 +154,7 @@ mod tests {
     fn procedure(invoke: InvocationPolicy, callees: u64) -> Procedure {
         let info = RegistrationInfo {
             id: RegistrationId::new(7).unwrap(),
+            lineage: RegistrationId::new(7).unwrap(),
             policy: MatchPolicy::Exact,
             procedure: "com.procedure".into(),
             invoke,

@@ -213,7 +213,7 @@ impl Replica {
     }
 
     /// The newest registration that has been heard of, 0 before the first. A call that is routed again looks at older
-    /// ones alone, so that whoever registers over and over cannot keep it going.
+    /// ones alone, and at those that took over from older ones.
     pub fn newest_registration(&self) -> u64 {
         self.newest
     }

@@ -75,6 +75,11 @@ impl RequestSequence {
         !self.pending.is_empty()
     }
 
+    /// Whether any request of this type waits.
+    pub fn any_pending_of(&self, kind: RequestType) -> bool {
+        self.pending.iter().any(|(pending, _)| *pending == kind)
+    }
+
     /// How many requests wait.
     pub fn pending_len(&self) -> usize {
         self.pending.len()

@@ -1,11 +1,12 @@
 //! The dealer's part for callees: invocations of sessions of this shard, and what they answer.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 
 use smallvec::SmallVec;
 use wampline_routing::feature::{ClientFeature, ClientFeatures, ClientRole};
 use wampline_routing::{CallOptions, CallRef, CancelMode, OpenInvocation, PayloadAttributes, error_uri};
-use wampline_wire::{Dict, Message, Payload, RegistrationId, RequestId, Value};
+use wampline_wire::{Dict, Message, Payload, RegistrationId, RequestId, RequestType, Value};
 
 use crate::action::Unsent;
 use crate::config::FeatureRules;
@@ -48,8 +49,14 @@ impl Shard {
         let (SessionState::Open, Some(slot)) = (entry.state, entry.connection) else {
             return Err(NotInvoked::Undeliverable);
         };
-        let Some(service) = entry.registrations.get_mut(&head.registration) else {
-            return Err(NotInvoked::Undeliverable);
+        let service = match entry.registrations.entry(head.registration) {
+            Entry::Occupied(service) => service.into_mut(),
+            // Other shards know of a registration before its callee has REGISTERED.
+            Entry::Vacant(service) if entry.requests.any_pending_of(RequestType::Register) => {
+                entry.awaited.push(head.registration);
+                service.insert(Service { bounded: Some(Box::default()) })
+            }
+            Entry::Vacant(_) => return Err(NotInvoked::Undeliverable),
         };
         if !options.is_plain() && !can_serve(entry.features, options) {
             return Err(NotInvoked::Failed(error_uri::FEATURE_NOT_SUPPORTED));
@@ -192,8 +199,46 @@ impl Shard {
 
     /// A session serves a registration no more: the calls that wait for it go elsewhere.
     pub(crate) fn end_service(&mut self, session: u32, registration: RegistrationId) {
-        if let Some(service) = self.sessions[session].registrations.remove(&registration) {
+        let entry = &mut self.sessions[session];
+        if entry.awaited.contains(&registration) {
+            return; // What ends is an earlier one of the same id.
+        }
+        if let Some(service) = entry.registrations.remove(&registration) {
             self.release_waiting(service);
+        }
+    }
+
+    /// A session serves a registration. Gives what has waited for that: it is dealt with when REGISTERED is queued.
+    pub(crate) fn begin_service(
+        &mut self,
+        session: u32,
+        registration: RegistrationId,
+        service: Service,
+    ) -> Option<Service> {
+        let entry = &mut self.sessions[session];
+        entry.awaited.retain(|awaited| *awaited != registration);
+        entry.registrations.insert(registration, service)
+    }
+
+    /// Deals with calls that have come before REGISTERED as if they came now.
+    pub(crate) fn serve_awaited(&mut self, awaited: Service) {
+        for Waiting { invoke, more } in awaited.bounded.map(|bounded| bounded.waiting).into_iter().flatten() {
+            self.waiting.remove(&invoke.head.call);
+            self.invoke_from_afar(invoke);
+            for more in more {
+                self.invoke_more(more);
+            }
+        }
+    }
+
+    /// A REGISTER has been answered. After the last one nothing is awaited any more.
+    pub(crate) fn await_no_more(&mut self, session: u32) {
+        let entry = &mut self.sessions[session];
+        if entry.requests.any_pending_of(RequestType::Register) {
+            return;
+        }
+        for registration in std::mem::take(&mut entry.awaited) {
+            self.end_service(session, registration);
         }
     }
 

@@ -41,6 +41,8 @@ pub(crate) struct CallExtra {
     pub(crate) load: Option<Arc<AtomicU32>>,
     /// What was sent, for more chunks and for other callees; its payload only while another callee may need it.
     pub(crate) invoke: Option<Invoke>,
+    /// The payload was kept: another callee can take the call over.
+    pub(crate) is_whole: bool,
 }
 
 impl Shard {

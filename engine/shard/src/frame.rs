@@ -146,11 +146,13 @@ pub(crate) struct InvokeHead {
     pub(crate) callee: SessionRef,
     pub(crate) callee_session: SessionId,
     pub(crate) registration: RegistrationId,
+    /// Its lineage.
+    pub(crate) lineage: RegistrationId,
     /// The registration is pattern-based: the callee must be told the procedure.
     pub(crate) names_procedure: bool,
-    /// The newest registration when the call began: later ones are not looked at.
+    /// The newest registration when the call began: later ones are not looked at, unless they took over from an earlier one.
     pub(crate) newest: u64,
-    /// The registration that it must be now, because its callees were full or unavailable.
+    /// The lineage of the registration that it must be now, because its callees were full or unavailable.
     pub(crate) bound_to: Option<RegistrationId>,
     /// More of the call follows.
     pub(crate) progress: bool,

@@ -70,7 +70,7 @@ impl Shard {
             let text = format!("no procedure {procedure} is registered");
             return self.finish_call(call, error_uri::NO_SUCH_PROCEDURE, &text);
         };
-        let registration = found.info.id;
+        let (registration, lineage) = (found.info.id, found.info.lineage);
         let callees: Vec<_> = found.callees.iter().cloned().collect();
         let mut heads = Vec::with_capacity(callees.len());
         for callee in callees {
@@ -85,9 +85,10 @@ impl Shard {
                 callee: callee.at,
                 callee_session: callee.session,
                 registration,
+                lineage,
                 names_procedure: policy != MatchPolicy::Exact,
                 newest: 0,
-                bound_to: Some(registration),
+                bound_to: Some(lineage),
                 progress: false,
                 is_continuation: false,
                 timeout: options.timeout.filter(|_| callee.forward_timeout),

@@ -104,6 +104,7 @@ impl Shard {
             holding: None,
             nodes: BTreeSet::new(),
             registrations: AHashMap::with_hasher(hasher.clone()),
+            awaited: Vec::new(),
             calls: AHashMap::with_hasher(hasher.clone()),
             invocations: Invocations::new(hasher),
             testaments: None,

@@ -94,6 +94,7 @@ impl Shard {
         let calls = std::mem::take(&mut entry.calls);
         let invocations = entry.invocations.take();
         let services = std::mem::take(&mut entry.registrations);
+        entry.awaited.clear();
         entry.ended_inputs = None;
         for &call in calls.values() {
             let reference = self.calls.reference(call).expect("invariant: a session's calls wait");

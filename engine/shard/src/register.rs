@@ -90,11 +90,15 @@ impl Shard {
                     entry.services = entry.services.wrapping_add(1);
                     Box::new(Bounded::new(entry.services, concurrency.get()))
                 });
-                entry.registrations.insert(registration, Service { bounded });
+                let awaited = self.begin_service(session, registration, Service { bounded });
                 let _ = self.post(slot, &Message::Registered { request, registration }, MESSAGE_BYTES);
+                if let Some(awaited) = awaited {
+                    self.serve_awaited(awaited);
+                }
             }
             Err(refusal) => self.refuse(slot, RequestType::Register, request, refusal),
         }
+        self.await_no_more(session);
     }
 
     /// The directory's answer to UNREGISTER: no invocation follows UNREGISTERED.

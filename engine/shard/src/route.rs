@@ -18,15 +18,16 @@ use crate::shard::Shard;
 pub(crate) struct Route<'a> {
     pub(crate) procedure: &'a str,
     pub(crate) tried: Tried,
-    /// The newest registration when the call began: later ones are not looked at.
+    /// The newest registration when the call began: later ones are not looked at, unless they took over from an earlier one.
     pub(crate) newest: u64,
-    /// The registration that it must be, because its callees were full or unavailable.
+    /// The lineage of the registration that it must be, because its callees were full or unavailable.
     pub(crate) bound_to: Option<RegistrationId>,
 }
 
 /// Which callee takes a call.
 struct Choice {
     registration: RegistrationId,
+    lineage: RegistrationId,
     names_procedure: bool,
     callee: SessionRef,
     session: SessionId,
@@ -84,7 +85,7 @@ impl Shard {
             }
             route.tried.push(head.registration, head.callee_session);
             if why == NotInvoked::Full {
-                route.bound_to = Some(head.registration);
+                route.bound_to = Some(head.lineage);
             }
         }
     }
@@ -95,16 +96,17 @@ impl Shard {
         }
         let random = &mut self.random;
         let replica = &self.realms[realm.index()].replica;
-        let admissible = |id: RegistrationId| match route.bound_to {
-            Some(only) => id == only,
-            None => id.get() <= route.newest,
+        let admissible = |lineage: RegistrationId| match route.bound_to {
+            Some(only) => lineage == only,
+            None => lineage.get() <= route.newest,
         };
-        replica.procedures(route.procedure).filter(|(_, found)| admissible(found.info.id)).find_map(
+        replica.procedures(route.procedure).filter(|(_, found)| admissible(found.info.lineage)).find_map(
             |(policy, found)| {
                 let callee =
                     found.pick(&route.tried, options.rkey.as_deref(), |below| random.usize(..below))?;
                 Some(Choice {
                     registration: found.info.id,
+                    lineage: found.info.lineage,
                     names_procedure: policy != MatchPolicy::Exact,
                     callee: callee.at,
                     session: callee.session,
@@ -136,6 +138,7 @@ impl Shard {
             callee: choice.callee,
             callee_session: choice.session,
             registration: choice.registration,
+            lineage: choice.lineage,
             names_procedure: choice.names_procedure,
             newest: route.newest,
             bound_to: route.bound_to,
@@ -190,6 +193,7 @@ impl Shard {
         let Some(extra) = self.extra(call) else { return };
         let removed = extra.invoke.as_ref().map_or(0, |invoke| invoke.payload.len());
         extra.invoke = invoke;
+        extra.is_whole = is_kept;
         if let Some(load) = std::mem::replace(&mut extra.load, choice.load) {
             load.fetch_sub(1, Ordering::Relaxed);
         }
@@ -228,7 +232,7 @@ impl Shard {
             return self.finish_call(head.call, error, reason_text(error));
         }
         tried.push(head.registration, head.callee_session);
-        let bound_to = if why == NotInvoked::Full { Some(head.registration) } else { head.bound_to };
+        let bound_to = if why == NotInvoked::Full { Some(head.lineage) } else { head.bound_to };
         let route = Route { procedure: &procedure, tried, newest: head.newest, bound_to };
         let options = options.map_or_else(CallOptions::default, |options| *options);
         self.route_again(head.call, route, &options, payload.as_payload());
@@ -241,14 +245,15 @@ impl Shard {
             return self.finish_call(call, error_uri::CANCELED, "");
         }
         let is_pinned = entry.progress.has(CallProgress::CONTINUED);
-        let invoke = entry.extra.as_mut().and_then(|extra| extra.invoke.take()).filter(|_| !is_pinned);
+        let whole = entry.extra.as_mut().filter(|extra| extra.is_whole && !is_pinned);
+        let invoke = whole.and_then(|extra| extra.invoke.take());
         let Some(Invoke { head, procedure, options, mut tried, payload }) = invoke else {
             let text = "the only callee of the procedure is not available";
             return self.finish_call(call, error_uri::NO_AVAILABLE_CALLEE, text);
         };
         self.rerouting_octets -= payload.len();
         tried.push(head.registration, head.callee_session);
-        let bound_to = Some(head.registration);
+        let bound_to = Some(head.lineage);
         let route = Route { procedure: &procedure, tried, newest: head.newest, bound_to };
         let options = options.map_or_else(CallOptions::default, |options| *options);
         self.route_again(call, route, &options, payload.as_payload());

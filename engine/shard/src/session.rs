@@ -49,6 +49,8 @@ pub(crate) struct Session {
     /// The subscriptions in which it is a node of the ring.
     pub(crate) nodes: BTreeSet<SubscriptionId>,
     pub(crate) registrations: AHashMap<RegistrationId, Service>,
+    /// Registrations that calls have come for before REGISTERED: those calls wait for it.
+    pub(crate) awaited: Vec<RegistrationId>,
     /// Calls that wait for their answer, by CALL.Request, with their slot.
     pub(crate) calls: AHashMap<RequestId, u32>,
     pub(crate) invocations: Invocations,
@@ -67,8 +69,9 @@ pub(crate) struct Service {
     pub(crate) bounded: Option<Box<Bounded>>,
 }
 
-/// A callee that takes only so many invocations at a time, and the calls that wait for it.
-#[derive(Debug)]
+/// A callee that takes only so many invocations at a time, and the calls that wait for it. None at all (`concurrency` 0): its
+/// registration is awaited.
+#[derive(Debug, Default)]
 pub(crate) struct Bounded {
     /// Tells it from other services of the session.
     pub(crate) number: u32,

@@ -1,5 +1,8 @@
 //! One client that does random things.
 
+mod removal;
+mod stream;
+
 use serde_json::{Value, json};
 use wampline_wire::Serializer;
 
@@ -8,6 +11,10 @@ use super::pool::{self, Pattern, Pool};
 use super::roles::{AUTHORIZER, GUARD, PURGE};
 use crate::peer::{Heard, LENGTH_MAX, Peer};
 use crate::world::{End, LinkId, World};
+use stream::Stream;
+
+/// The longest that a client lets a call take, in milliseconds.
+pub(super) const TIMEOUT_MILLIS_MAX: u8 = 8;
 
 pub(super) struct Actor {
     number: usize,
@@ -22,6 +29,8 @@ pub(super) struct Actor {
     last_request: u64,
     /// Calls of this session that may still be cancelled, newest last.
     called: Vec<u64>,
+    /// Calls of this session that it is in the middle of.
+    streams: Vec<Stream>,
     /// The router has closed the connection; whether the session was ending before that.
     closed: Option<bool>,
 }
@@ -55,6 +64,7 @@ impl Actor {
             phase: Phase::Idle,
             last_request: 0,
             called: Vec::new(),
+            streams: Vec::new(),
             closed: None,
         }
     }
@@ -86,11 +96,13 @@ impl Actor {
         match self.random.u8(..100) {
             0..=11 => self.subscribe(session, oracle),
             12..=16 => self.unsubscribe(session, oracle),
-            17..=45 => self.publish(session, oracle),
+            17..=44 => self.publish(session, oracle),
             46..=53 => self.register(session, oracle),
             54..=57 => self.unregister(session, oracle),
+            58..=71 if self.stream(session, oracle) => {}
             58..=71 => self.call(session, oracle),
-            72..=74 => self.call_meta(session, oracle),
+            72..=73 => self.call_meta(session, oracle),
+            45 | 74 => self.meddle(session, oracle),
             75..=77 => self.cancel(session, oracle),
             78..=91 => self.answer_one(session, oracle),
             92..=93 => self.freeze(world),
@@ -276,13 +288,17 @@ impl Actor {
     fn hello(&mut self, oracle: &mut Oracle) {
         let realm = self.pool.realm(&mut self.random);
         let mut roles = json!({"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}});
-        let can_cancel = self.random.bool();
-        if can_cancel {
-            roles["callee"]["features"] = json!({"call_canceling": true});
-        }
+        let can_cancel = self.random.u8(..4) > 0;
+        roles["subscriber"]["features"] = json!({"subscription_revocation": true});
+        roles["callee"]["features"] = json!({
+            "registration_revocation": true,
+            "call_canceling": can_cancel,
+            "progressive_call_invocations": can_cancel,
+        });
         let session = oracle.hello(realm, can_cancel);
         self.session = Some(session);
         self.called.clear();
+        self.streams.clear();
         self.phase = Phase::InSession;
         let mut details = json!({"roles": roles});
         if let Some(role) =
@@ -338,6 +354,9 @@ impl Actor {
             [None, Some("roundrobin"), Some("roundrobin"), Some("first")][self.random.usize(..4)]
         {
             options["invoke"] = json!(invoke);
+        }
+        if self.random.u8(..12) == 0 {
+            options["force_reregister"] = json!(true);
         }
         if self.random.u8(..4) == 0 {
             options["concurrency"] = json!(self.random.u8(1..3));
@@ -429,9 +448,17 @@ impl Actor {
         let bad = self.random.u8(..30) == 0;
         let procedure = if bad { "a..b" } else { self.pool.uri(&mut self.random) };
         let (request, number, padding) = (self.request(), oracle.next_numbers().1, self.padding());
-        let options = if self.random.u8(..3) == 0 { json!({"receive_progress": true}) } else { json!({}) };
+        let mut options =
+            if self.random.u8(..3) == 0 { json!({"receive_progress": true}) } else { json!({}) };
+        self.add_timeout(&mut options);
         self.called.push(request);
         self.send(session, &json!([48, request, options, procedure, [number, padding]]), oracle);
+    }
+
+    fn add_timeout(&mut self, options: &mut Value) {
+        if self.random.u8(..8) == 0 {
+            options["timeout"] = json!(self.random.u8(1..=TIMEOUT_MILLIS_MAX));
+        }
     }
 
     /// Cancels one of the last calls, whether it still waits or not.
@@ -452,6 +479,9 @@ impl Actor {
             candidates = oracle.sessions[session].invocations.keys().copied().collect();
         }
         if let Some(invocation) = self.random.choice(candidates) {
+            if oracle.is_midway(session, invocation) && self.random.u8(..3) > 0 {
+                return;
+            }
             self.answer(session, invocation, oracle);
         }
     }

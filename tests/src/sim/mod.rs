@@ -20,7 +20,7 @@ use wampline_shard::{MetaApi, Now, Realm, RealmTemplate, RequestIds, ShutdownMod
 
 use crate::config;
 use crate::world::{LaneBounds, World};
-use actor::Actor;
+use actor::{Actor, TIMEOUT_MILLIS_MAX};
 use oracle::Oracle;
 use pool::Pool;
 use roles::{AUTHORIZER_TIMEOUT, Model};
@@ -70,6 +70,12 @@ pub struct Summary {
     pub unauthorized: u64,
     /// Calls that came to their callee by way of another one, which was about to begin or to end.
     pub crossings: u64,
+    /// Chunks of calls received by their callees.
+    pub chunks: u64,
+    /// Calls that took too long.
+    pub timeouts: u64,
+    /// Subscriptions and registrations that were taken from their sessions.
+    pub losses: u64,
     /// Connections cut by the router for a full outbox.
     pub cuts: u64,
     /// Times that a lane was full.
@@ -135,6 +141,9 @@ impl Summary {
         self.refused += other.refused;
         self.unauthorized += other.unauthorized;
         self.crossings += other.crossings;
+        self.chunks += other.chunks;
+        self.timeouts += other.timeouts;
+        self.losses += other.losses;
         self.cuts += other.cuts;
         self.lanes_full += other.lanes_full;
         self.realms_made += other.realms_made;
@@ -207,6 +216,14 @@ impl Simulation {
             config.templates.push(RealmTemplate { policy: MatchPolicy::Prefix, settings });
             config.realms.clear();
         }
+        let mut span = || {
+            let is_set = random.u8(..6) == 0;
+            is_set.then(|| Duration::from_millis(random.u64(1..=u64::from(TIMEOUT_MILLIS_MAX))))
+        };
+        let (default, limit) = (span(), span());
+        for realm in &mut config.realms {
+            (realm.call_timeout, realm.call_timeout_max) = (default, limit);
+        }
         let octets = if random.bool() { 4 << 20 } else { 2048 };
         let bounds = LaneBounds { batches: plan.lane_batches, octets };
         // Realms that are made would all have the roles of the one.
@@ -217,7 +234,9 @@ impl Simulation {
         }
         let world = World::new(config, plan.shards, bounds, random.u64(..));
         let actors = (0..plan.clients).map(|n| Actor::new(n, random.u64(..), is_strict, pool)).collect();
-        Simulation { world, actors, oracle: Oracle::new(is_tight, model, log), random }
+        let mut oracle = Oracle::new(is_tight, model, log);
+        oracle.limit_calls(default.map(nanos), limit.map(nanos));
+        Simulation { world, actors, oracle, random }
     }
 
     fn run(&mut self, plan: &Plan) -> Result<(), String> {
@@ -253,6 +272,8 @@ impl Simulation {
 
     /// Lets everything that is under way arrive, clients read and callees answer, until nothing happens any more.
     fn rest(&mut self) -> Result<(), String> {
+        // Now and then more time passes than any call may take.
+        let mut time_has_passed = (self.random.u8(..3) == 0).then_some(false);
         loop {
             // Part of the way in disorder, so that orderly turns do not hide what disorder does.
             for _ in 0..self.random.usize(..4 * self.world.shards.len()) {
@@ -269,6 +290,21 @@ impl Simulation {
             let mut moved = false;
             for actor in &mut self.actors {
                 moved |= actor.hear(&mut self.world, &mut self.oracle)?;
+            }
+            if moved {
+                continue; // Who has much to read is not listened to.
+            }
+            self.oracle.check_chunks()?;
+            if time_has_passed == Some(false) {
+                self.world.advance(2 * Duration::from_millis(TIMEOUT_MILLIS_MAX.into()))?;
+                time_has_passed = Some(true);
+                continue;
+            }
+            if time_has_passed.take() == Some(true) {
+                self.oracle.check_timed()?;
+            }
+            for actor in &mut self.actors {
+                moved |= actor.finish_streams(&mut self.world, &mut self.oracle);
                 moved |= actor.answer_all(&mut self.world, &mut self.oracle);
             }
             if !moved && !self.oracle.has_questions() {
@@ -354,6 +390,7 @@ impl Simulation {
     }
 
     fn note_closed(&mut self) {
+        self.oracle.set_time(self.world.now);
         for actor in &mut self.actors {
             actor.note_closed(&self.world, &mut self.oracle);
         }
@@ -369,4 +406,8 @@ impl Simulation {
             ..self.oracle.summary
         }
     }
+}
+
+fn nanos(span: Duration) -> u64 {
+    span.as_nanos() as u64
 }

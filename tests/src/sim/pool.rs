@@ -77,11 +77,12 @@ pub(crate) fn meta_pattern(random: &mut Rng) -> Pattern {
         (Policy::Exact, "wamp.session.on_leave"),
         (Policy::Exact, "wamp.subscription.on_subscribe"),
         (Policy::Exact, "wamp.registration.on_register"),
+        (Policy::Exact, "wamp.reflect.on_define"),
         (Policy::Prefix, "wamp."),
         (Policy::Prefix, "wamp.subscription."),
         (Policy::Prefix, "wamp.registration"),
         (Policy::Wildcard, "wamp.."),
-    ][random.usize(..8)];
+    ][random.usize(..9)];
     Pattern { policy, uri: uri.into() }
 }
 

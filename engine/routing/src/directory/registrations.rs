@@ -36,11 +36,10 @@ impl Directory {
             return;
         }
         let shared = known.filter(|_| !options.force_reregister);
-        if let Some(lost) = known.filter(|_| options.force_reregister) {
-            self.revoke_registration(lost, REREGISTERED, out);
-        }
+        let lost = known.filter(|_| options.force_reregister);
+        let (lineage, losers) = lost.map(|lost| self.take_over(lost, out)).unzip();
         let registration =
-            shared.unwrap_or_else(|| self.add_registration(id, policy, procedure, options.invoke));
+            shared.unwrap_or_else(|| self.add_registration(id, policy, procedure, options.invoke, lineage));
         let entry =
             self.registrations.get_mut(&registration).expect("invariant: procedures and registrations agree");
         let callee = Callee {
@@ -52,6 +51,13 @@ impl Directory {
         };
         let need = out.change(entry.delta(self.realm, &callee, true));
         entry.callees.push(callee);
+        // They give back the calls that wait for them: every shard must know by then who takes those.
+        if let Some(lost) = lost {
+            for loser in losers.into_iter().flatten() {
+                let session = self.sessions.get_mut(&loser).expect("invariant: who is to be told is there");
+                session.answer(need, Answer::RegistrationRevoked(lost, Some(REREGISTERED.into())), out);
+            }
+        }
         let session = self.sessions.get_mut(&id).expect("invariant: it has just been seen");
         session.registrations.insert(registration);
         let granted = Granted { registration, concurrency: options.concurrency };
@@ -95,13 +101,15 @@ impl Directory {
         policy: MatchPolicy,
         procedure: &str,
         invoke: InvocationPolicy,
+        lineage: Option<RegistrationId>,
     ) -> RegistrationId {
         self.last_registration += 1;
         let id =
             RegistrationId::new(self.last_registration).expect("invariant: fewer than 2^53 registrations");
         let procedure: Box<str> = procedure.into();
         self.procedures.insert(policy, &procedure, id).expect("invariant: the pattern is admitted");
-        let info = RegistrationInfo { id, policy, procedure, invoke, turns: AtomicU64::new(0) };
+        let (lineage, turns) = (lineage.unwrap_or(id), AtomicU64::new(0));
+        let info = RegistrationInfo { id, lineage, policy, procedure, invoke, turns };
         let entry = Registration { info: Arc::new(info), callees: Vec::new(), created: self.now };
         self.log.note(MetaTopic::RegistrationOnCreate, || {
             let (created, invoke) = (entry.created(), entry.invocation_policy());
@@ -111,18 +119,24 @@ impl Directory {
         id
     }
 
-    /// Takes a registration away from all of its callees, and tells them ("Registration Revocation").
-    pub fn revoke_registration(
+    /// Takes a registration away from all of its callees. Gives the lineage of who takes its place, and which sessions must be
+    /// told ("Registration Revocation"): the others have left, and are only not released yet.
+    fn take_over(
         &mut self,
         registration: RegistrationId,
-        reason: &'static str,
         out: &mut Visibility,
-    ) {
-        let Some(entry) = self.registrations.get(&registration) else { return };
-        let callees: Vec<SessionId> = entry.callees.iter().map(|callee| callee.session).collect();
-        for callee in callees {
-            self.revoke_callee(registration, callee, Some(reason.into()), out);
-        }
+    ) -> (RegistrationId, Vec<SessionId>) {
+        let entry = &self.registrations[&registration];
+        let lineage = entry.info.lineage;
+        let mut callees: Vec<SessionId> = entry.callees.iter().map(|callee| callee.session).collect();
+        callees.retain(|callee| {
+            let is_there = self.take_away(registration, *callee, out);
+            if !is_there {
+                self.remove_callee(registration, *callee, out);
+            }
+            is_there
+        });
+        (lineage, callees)
     }
 
     /// Takes a registration away from one of its callees, and tells it. Returns whether it had it.
@@ -133,12 +147,19 @@ impl Directory {
         reason: Option<Box<str>>,
         out: &mut Visibility,
     ) -> bool {
+        let is_lost = self.take_away(registration, callee, out);
+        if is_lost {
+            self.answer(callee, Answer::RegistrationRevoked(registration, reason), out);
+        }
+        is_lost
+    }
+
+    fn take_away(&mut self, registration: RegistrationId, callee: SessionId, out: &mut Visibility) -> bool {
         let Some(session) = self.sessions.get_mut(&callee) else { return false };
         if !session.registrations.remove(&registration) {
             return false;
         }
         session.extra.get_or_insert_default().revoked_registrations.push(registration.get());
-        session.answer(0, Answer::RegistrationRevoked(registration, reason), out);
         self.remove_callee(registration, callee, out);
         true
     }
@@ -162,12 +183,20 @@ impl Directory {
         }
     }
 
-    pub(super) fn remove_callee(
+    /// A session that has left gives up a registration, if it was not taken from it.
+    pub(super) fn release_callee(
         &mut self,
         registration: RegistrationId,
         session: SessionId,
         out: &mut Visibility,
     ) {
+        let entry = self.registrations.get(&registration);
+        if entry.is_some_and(|entry| entry.callees.iter().any(|callee| callee.session == session)) {
+            self.remove_callee(registration, session, out);
+        }
+    }
+
+    fn remove_callee(&mut self, registration: RegistrationId, session: SessionId, out: &mut Visibility) {
         self.end(session, Owned::Registration(registration));
         let event = || MetaEvent::Unregistered { session, registration };
         self.log.note(MetaTopic::RegistrationOnUnregister, event);

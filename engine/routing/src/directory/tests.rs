@@ -316,3 +316,44 @@ fn who_forces_a_registration_takes_it_from_all_others() {
     ];
     assert_eq!(realm.answers(), expected);
 }
+
+fn by_force() -> RegisterOptions {
+    RegisterOptions { force_reregister: true, ..RegisterOptions::default() }
+}
+
+#[test]
+fn who_loses_a_registration_by_force_hears_of_it_when_every_shard_knows_who_has_it() {
+    let mut realm = Realm::with_sessions(2);
+    realm.register(1, 1, "procedure");
+    assert_eq!(realm.applied(1), [(1, registered(1, 1))]);
+    realm.register_with(2, 1, "procedure", by_force());
+    assert_eq!(realm.answers(), []);
+    let (lost, why) = (RegistrationId::new(1).unwrap(), Some(super::registrations::REREGISTERED.into()));
+    let expected = [(1, Answer::RegistrationRevoked(lost, why)), (2, registered(1, 2))];
+    assert_eq!(realm.applied(3), expected);
+    let taken = |realm: &Realm| {
+        let newest = RegistrationId::new(realm.directory.last_registration).unwrap();
+        let entry = &realm.directory.registrations[&newest];
+        (entry.info.id.get(), entry.info.lineage.get())
+    };
+    assert_eq!(taken(&realm), (2, 1));
+    realm.register_with(1, 2, "procedure", by_force());
+    assert_eq!(taken(&realm), (3, 1), "from the first of them on somebody serves it");
+}
+
+#[test]
+fn a_registration_is_taken_by_force_from_a_session_that_is_being_released() {
+    let mut realm = Realm::with_sessions(2);
+    realm.register(1, 1, "a");
+    realm.register(1, 2, "b");
+    realm.applied(9);
+    realm.directory.leave(session(1), at(1), &mut realm.out);
+    assert!(realm.directory.release(1, &mut realm.out));
+    realm.register_with(2, 1, "a", by_force());
+    realm.register_with(2, 2, "b", by_force());
+    assert!(!realm.directory.release(9, &mut realm.out));
+    assert_eq!(realm.applied(9), [(2, registered(1, 3)), (2, registered(2, 4)), (1, Answer::Left)]);
+    let id_of = |uri: &str| realm.directory.procedures.get(MatchPolicy::Exact, uri).map(|id| id.get());
+    assert_eq!((id_of("a"), id_of("b")), (Some(3), Some(4)));
+    assert_eq!(realm.directory.len(), (1, 0, 2));
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::meta::Told;
+use super::removal::Taken;
 use super::retained::Retained;
 use super::{Hold, ID_MAX, Oracle, Pending, SessionNo, Step, Verdict, code};
 use crate::sim::pool::{Pattern, Policy};
@@ -150,6 +151,7 @@ impl Oracle {
             Pending::Unsubscribe(ending, sent_at) if *ending == id => Some(*sent_at),
             _ => None,
         });
+        let under_way = under_way.or_else(|| self.lost_already(Taken::Subscription, session, id));
         let membership = Membership {
             pattern,
             retained,
@@ -160,7 +162,7 @@ impl Oracle {
             wills: BTreeMap::new(),
             told: Told::default(),
         };
-        entry.memberships.insert(id, membership);
+        self.sessions[session].memberships.insert(id, membership);
         Ok(())
     }
 
@@ -168,6 +170,7 @@ impl Oracle {
         let Pending::Unsubscribe(id, _) = pending else { return Err("not asked for".into()) };
         match self.sessions[session].memberships.remove(&id) {
             Some(_) => Ok(()),
+            None if self.was_lost(Taken::Subscription, session, id) => Ok(()),
             None => Err("there was no such subscription".into()),
         }
     }

@@ -3,20 +3,21 @@
 use serde_json::Value;
 
 use super::broker::{is_valid_pattern, padding_of, pattern_of};
+use super::removal::Taken;
 use super::{ID_MAX, Oracle, Pending, SessionNo, Step, Verdict, code};
 use crate::sim::pool::{Pattern, Policy};
 use wampline_routing::authorization::Action;
 
 /// From REGISTERED to UNREGISTERED.
 pub(crate) struct Registration {
-    pattern: Pattern,
+    pub(super) pattern: Pattern,
     /// When REGISTER was sent: what the session itself calls later waits for the answer.
     pub(super) asked_at: Step,
     /// When REGISTERED was received.
-    since: Step,
+    pub(super) since: Step,
     /// When UNREGISTER was sent.
-    ending_at: Option<Step>,
-    hold: usize,
+    pub(super) ending_at: Option<Step>,
+    pub(super) hold: usize,
     /// How many invocations its callee takes at a time.
     concurrency: Option<u64>,
 }
@@ -31,9 +32,9 @@ pub(super) enum Answer {
 }
 
 pub(super) struct Call {
-    caller: SessionNo,
-    procedure: String,
-    sent_at: Step,
+    pub(super) caller: SessionNo,
+    pub(super) procedure: String,
+    pub(super) sent_at: Step,
     is_valid: bool,
     is_permitted: bool,
     padding: usize,
@@ -47,11 +48,11 @@ pub(super) struct Call {
     tried: Vec<SessionNo>,
     wants_progress: bool,
     /// Progressive results received.
-    progress: u64,
+    pub(super) progress: u64,
     /// Its caller has sent CANCEL.
-    is_canceled: bool,
+    pub(super) is_canceled: bool,
     /// Its caller has its final answer.
-    is_over: bool,
+    pub(super) is_over: bool,
 }
 
 impl Registration {
@@ -73,7 +74,7 @@ pub(crate) struct Invocation {
     pub(crate) is_answered: bool,
     /// Progressive results that were yielded.
     pub(crate) yielded: u64,
-    registration: u64,
+    pub(super) registration: u64,
     at: Step,
 }
 
@@ -88,6 +89,11 @@ impl Oracle {
         } else {
             Pending::Refused
         };
+        if let Pending::Register(_, hold, ..) = pending
+            && message[2]["force_reregister"] == true
+        {
+            self.takes_over(session, hold);
+        }
         self.sessions[session].pending.insert((code::REGISTER, request), pending);
     }
 
@@ -99,6 +105,7 @@ impl Oracle {
         if let Some(registration) = entry.registrations.get_mut(&id) {
             registration.ending_at.get_or_insert(step);
         }
+        self.service_ends(session, id);
     }
 
     pub(super) fn call(&mut self, session: SessionNo, request: u64, message: &Value) {
@@ -141,6 +148,8 @@ impl Oracle {
             && !invocation.is_answered
         {
             invocation.yielded += 1;
+            let call = invocation.call;
+            self.renew_time(call);
         }
     }
 
@@ -170,9 +179,15 @@ impl Oracle {
         if !matches!(message[2]["mode"].as_str(), Some("kill" | "killnowait")) {
             return Err("no mode".into());
         }
-        let call = &self.calls[invocation.call];
-        let is_over = self.sessions[call.caller].ending_at.is_some() || self.going_down.is_some();
-        if call.is_canceled || is_over { Ok(()) } else { Err("nobody has cancelled the call".into()) }
+        let (number, call) = (invocation.call, &self.calls[invocation.call]);
+        let is_over = self.may_have_timed_out(number)
+            || self.sessions[call.caller].ending_at.is_some()
+            || self.going_down.is_some();
+        if !call.is_canceled && !is_over {
+            return Err("nobody has cancelled the call".into());
+        }
+        self.chunks_interrupted(session, id, &message[2]["mode"]);
+        Ok(())
     }
 
     pub(super) fn registered(&mut self, session: SessionNo, pending: Pending, message: &Value) -> Verdict {
@@ -191,6 +206,10 @@ impl Oracle {
         let is_given_up = |pending: &Pending| matches!(pending, Pending::Unregister(other) if *other == id);
         let entry = &self.sessions[session];
         let under_way = entry.pending.values().any(is_given_up).then_some(self.step);
+        let under_way = under_way
+            .or_else(|| self.lost_already(Taken::Registration, session, id))
+            .or_else(|| self.is_taken_over(hold).then_some(self.step));
+        let entry = &self.sessions[session];
         // (And a session that is ending may have lost it.)
         if let Some((other, _)) = taken
             && under_way.is_none()
@@ -199,6 +218,7 @@ impl Oracle {
             return Err(format!("s{other} has registered it already"));
         }
         let since = self.step;
+        self.service_begins(hold, under_way.is_some());
         let registration = Registration { pattern, asked_at, since, ending_at: under_way, hold, concurrency };
         match self.sessions[session].registrations.insert(id, registration) {
             Some(_) => Err("a registration id for the second time".into()),
@@ -209,6 +229,7 @@ impl Oracle {
     pub(super) fn registration_refused(&mut self, hold: usize, uri: &str) -> Verdict {
         let step = self.step;
         self.holds[hold].until = Some(step);
+        self.force_refused(hold);
         let asked = &self.holds[hold];
         let is_justified = self.holds.iter().enumerate().any(|(n, other)| {
             let is_reason = match uri {
@@ -232,6 +253,9 @@ impl Oracle {
     pub(super) fn unregistered(&mut self, session: SessionNo, pending: Pending) -> Verdict {
         let Pending::Unregister(id) = pending else { return Err("not asked for".into()) };
         let registration = self.sessions[session].registrations.remove(&id);
+        if registration.is_none() && self.was_lost(Taken::Registration, session, id) {
+            return Ok(());
+        }
         let registration = registration.ok_or("there was no such registration")?;
         self.holds[registration.hold].until = Some(self.step);
         Ok(())
@@ -239,7 +263,11 @@ impl Oracle {
 
     pub(super) fn invocation(&mut self, session: SessionNo, message: &Value) -> Verdict {
         let id = message[1].as_u64().ok_or("no request id")?;
+        if self.sessions[session].invocations.contains_key(&id) {
+            return self.next_chunk(session, id, message);
+        }
         let number = message[4][0].as_u64().ok_or("not one of our calls")? as usize;
+        self.first_chunk(session, id, number, message)?;
         let call = self.calls.get_mut(number).ok_or("nobody has called this")?;
         if !call.is_permitted {
             return Err("the call is not permitted".into());
@@ -255,7 +283,9 @@ impl Oracle {
                 return Err("the call has been invoked before".into());
             }
             call.tried.push(before);
-            if call.tried.contains(&session) {
+            // (Who registers anew is available anew.)
+            let mut before = entry.invocations.values();
+            if before.any(|before| before.call == number && before.registration == registration) {
                 return Err("it has said that it is not available".into());
             }
         }
@@ -292,8 +322,10 @@ impl Oracle {
         let since = self.sessions[session].registrations[&registration].since;
         let open = self.sessions[session].invocations.values().filter(|invocation| {
             let call = &self.calls[invocation.call];
-            let may_be_over =
-                call.is_canceled || call.is_over || self.sessions[call.caller].ending_at.is_some();
+            let may_be_over = self.may_have_timed_out(invocation.call)
+                || call.is_canceled
+                || call.is_over
+                || self.sessions[call.caller].ending_at.is_some();
             invocation.registration == registration
                 && invocation.at > since
                 && !invocation.is_answered
@@ -406,6 +438,8 @@ impl Oracle {
                 _ => Ok(()),
             },
             "wamp.error.no_such_procedure" => self.not_found(number),
+            "wamp.error.timeout" => self.timed_out(number),
+            "wamp.error.feature_not_supported" if self.is_too_much(number) => Ok(()),
             _ => Err("an error that no call here can have".into()),
         }
     }
@@ -418,7 +452,7 @@ impl Oracle {
         else {
             return Err("nobody has said so".into());
         };
-        if call.progress > 0 {
+        if call.progress > 0 || self.is_continued(number) {
             return Ok(());
         }
         let realm = &self.sessions[call.caller].realm;
@@ -442,7 +476,7 @@ impl Oracle {
             self.stable(realm, call.sent_at, call.caller).filter(|(_, r)| r.pattern.matches(&call.procedure));
         match matching.next() {
             Some((callee, registration)) => Err(format!("s{callee} serves {:?}", registration.pattern)),
-            None => Ok(()),
+            None => self.judge_gap(number),
         }
     }
 

@@ -20,6 +20,12 @@ pub(super) enum Ask {
     Kill(u64),
     /// The session's testament of this number.
     Will(usize),
+    /// The removal of this number since this rest.
+    Removal(usize, Step),
+    /// The detail of this number is written.
+    Write(usize),
+    /// The details of this number are asked for.
+    Read(usize),
     /// It does nothing that the oracle follows.
     Other,
 }
@@ -69,7 +75,10 @@ impl Oracle {
                 wills.push(Will { topic, is_kept: false });
                 Ask::Will(wills.len() - 1)
             }
-            _ => Ask::Other,
+            other => {
+                let removal = self.removal(session, other, message);
+                removal.or_else(|| self.details(session, other, message)).unwrap_or(Ask::Other)
+            }
         };
         Pending::Meta(ask)
     }
@@ -95,6 +104,9 @@ impl Oracle {
                 self.sessions[session].wills[number].is_kept = true;
                 Ok(())
             }
+            Ask::Removal(number, since) => self.removed(number, since, true),
+            Ask::Write(number) => self.written(number, false),
+            Ask::Read(number) => self.read(number, value),
             Ask::Own | Ask::Other => Ok(()),
         }
     }
@@ -147,11 +159,17 @@ impl Oracle {
         Ok(())
     }
 
-    pub(super) fn meta_error(&self, ask: Ask, uri: &str) -> Verdict {
+    pub(super) fn meta_error(&mut self, ask: Ask, uri: &str) -> Verdict {
         match (ask, uri) {
             (Ask::Kill(_), "wamp.error.no_such_session") => Ok(()),
             (_, "wamp.error.canceled") if self.going_down.is_some() => Ok(()),
-            (Ask::Other, _) => Ok(()),
+            (Ask::Removal(number, since), "wamp.error.no_such_session")
+            | (Ask::Removal(number, since), "wamp.error.no_such_subscription")
+            | (Ask::Removal(number, since), "wamp.error.no_such_registration") => {
+                self.removed(number, since, false)
+            }
+            (Ask::Write(number), "wamp.error.no_such_session") => self.written(number, true),
+            (Ask::Read(..), "wamp.error.no_such_session") | (Ask::Other, _) => Ok(()),
             _ => Err("a meta call that cannot fail".into()),
         }
     }
@@ -165,6 +183,9 @@ impl Oracle {
         arguments: &Value,
     ) -> Verdict {
         self.summary.meta_events += 1;
+        if topic.starts_with("wamp.reflect.") {
+            return self.told_of_definition(session, membership, arguments);
+        }
         let membership =
             self.sessions[session].memberships.get_mut(&membership).ok_or("no such membership")?;
         // Who listens to beginnings alone hears of two of them where an end lies between, and the other way round.
@@ -230,7 +251,7 @@ impl Oracle {
         Ok(())
     }
 
-    fn session_of(&self, id: u64) -> Option<SessionNo> {
+    pub(super) fn session_of(&self, id: u64) -> Option<SessionNo> {
         self.sessions.iter().position(|session| session.id == Some(id))
     }
 }

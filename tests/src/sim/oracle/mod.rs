@@ -8,11 +8,16 @@
 //! `broker.rs`, `retained.rs` and `dealer.rs` judge messages as they come; `rest.rs` judges what has not come when nothing moves any more.
 
 mod broker;
+mod chunks;
 mod dealer;
+mod details;
 mod meta;
 mod permission;
+mod removal;
 mod rest;
 mod retained;
+mod takeover;
+mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,9 +27,14 @@ use super::Summary;
 use super::pool::Pattern;
 use super::roles::Model;
 use broker::{Asked, Membership, Publication};
+use chunks::Chunks;
 use dealer::{Answer, Call, Invocation, Registration};
+use details::Details;
 use meta::{Ask, Will};
 use permission::{Question, Wanted};
+use removal::{Removals, Taken};
+use takeover::Takeovers;
+use time::Times;
 use wampline_routing::authorization::Action;
 
 /// Counts messages.
@@ -40,6 +50,11 @@ pub(crate) struct Oracle {
     pub(crate) summary: Summary,
     publications: Vec<Publication>,
     calls: Vec<Call>,
+    chunks: Chunks,
+    times: Times,
+    removals: Removals,
+    takeovers: Takeovers,
+    details: Details,
     step: Step,
     /// When the world was at rest: what has ended before that is known everywhere.
     last_rest: Step,
@@ -171,6 +186,11 @@ impl Oracle {
             summary: Summary::default(),
             publications: Vec::new(),
             calls: Vec::new(),
+            chunks: Chunks::default(),
+            times: Times::default(),
+            removals: Removals::default(),
+            takeovers: Takeovers::default(),
+            details: Details::default(),
             step: 0,
             last_rest: 0,
             session_ids: BTreeSet::new(),
@@ -270,7 +290,7 @@ impl Oracle {
                 let pending = self.meta_call(session, message);
                 self.sessions[session].pending.insert((code::CALL, request), pending);
             }
-            Some(code::CALL) => self.call(session, request, message),
+            Some(code::CALL) => self.call_or_chunk(session, request, message),
             Some(code::CANCEL) => self.cancel(session, request),
             Some(code::YIELD) if message[2]["progress"] == true => self.progressed(session, request),
             Some(code::YIELD) => self.answered(session, request, Answer::Result),
@@ -300,6 +320,7 @@ impl Oracle {
         self.step += 1;
         let step = self.step;
         self.sessions[session].ending_at.get_or_insert(step);
+        self.services_end(session);
     }
 
     /// The connection is gone: nothing more comes.
@@ -364,6 +385,12 @@ impl Oracle {
             (code::SUBSCRIBED, _) => {
                 let pending = self.done(session, code::SUBSCRIBE, request)?;
                 self.subscribed(session, pending, message)
+            }
+            (code::UNSUBSCRIBED, State::Open) if request == Some(0) => {
+                self.lost(session, Taken::Subscription, message)
+            }
+            (code::UNREGISTERED, State::Open) if request == Some(0) => {
+                self.lost(session, Taken::Registration, message)
             }
             (code::UNSUBSCRIBED, _) => {
                 let pending = self.finish(session, code::UNSUBSCRIBE, request.ok_or("no request")?)?;

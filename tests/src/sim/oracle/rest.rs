@@ -26,8 +26,11 @@ impl Oracle {
             }
             self.check_events(n, session)?;
             self.check_told(n, session)?;
+            self.check_definitions(n, session)?;
             self.check_wills(n, session)?;
         }
+        self.check_removals()?;
+        self.check_takeovers()?;
         self.release_holds();
         Ok(())
     }
