@@ -217,6 +217,7 @@ pub fn connected(framed: Framed, serializer: Serializer) -> (Server, Client) {
         origins: Origins::Any,
         assume_subprotocol: None,
         echo: false,
+        cookie: None,
         message_bytes_max: (1 << 24) - 1,
     }));
     let mut handshake = Vec::new();

@@ -326,11 +326,18 @@ fn config() -> Config {
         origins: Origins::Any,
         assume_subprotocol: None,
         echo: false,
+        cookie: None,
         message_bytes_max: (1 << 24) - 1,
     });
     let ping_timeout = Duration::from_secs(10);
-    let listener =
-        Listener { transport, tls: None, ping_interval: None, ping_timeout, connections_max: None };
+    let listener = Listener {
+        transport,
+        tls: None,
+        channel_binding: false,
+        ping_interval: None,
+        ping_timeout,
+        connections_max: None,
+    };
     let (uri_rules, request_ids) = (UriRules::Loose, RequestIds::Lenient);
     let realm = Realm { uri_rules, request_ids, ..Realm::new(REALM) };
     Config {

@@ -6,13 +6,14 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use wampline_transports::tls::{ClientCertificates, client_verifier};
 
 use crate::config::TlsVersion;
 
@@ -32,6 +33,8 @@ pub(crate) enum Part {
     Certificate,
     /// The file with the key.
     Key,
+    /// The file with the authorities of client certificates.
+    Authorities,
     /// The versions.
     Versions,
 }
@@ -39,16 +42,29 @@ pub(crate) enum Part {
 /// A file is not read beyond this: chains have some KiB.
 const PEM_BYTES_MAX: u64 = 4 << 20;
 
-/// Reads chain and key and makes the server's side of TLS of them. No client certificate is asked for, and no
-/// protocol is negotiated (ALPN), so that RawSocket and WebSocket clients are both served.
+/// The files of a listener's TLS, in PEM.
+#[derive(Debug)]
+pub(crate) struct Files {
+    /// The server's chain.
+    pub(crate) certificate: PathBuf,
+    /// The private key of its first certificate.
+    pub(crate) key: PathBuf,
+    /// The authorities of client certificates, if clients are asked for them.
+    pub(crate) clients: Option<(PathBuf, ClientCertificates)>,
+}
+
+/// Reads the files and makes the server's side of TLS of them. No protocol is negotiated (ALPN), so that RawSocket and WebSocket
+/// clients are both served. With `binding`, clients that speak TLS 1.2 must mix the whole handshake into the keys (RFC 7627), so
+/// that there is something to bind to; all that are not very old do.
 ///
 /// # Errors
 /// A file cannot be read or holds something else, or key and certificate do not belong together.
 pub(crate) fn server_config(
-    certificate: &Path,
-    key: &Path,
+    files: &Files,
     versions: &[TlsVersion],
+    binding: bool,
 ) -> Result<Arc<ServerConfig>, TlsError> {
+    let Files { certificate, key, clients } = files;
     let chain = read_chain(certificate)?;
     let private_key = read_key(key)?;
     let versions: Vec<_> = versions
@@ -63,8 +79,20 @@ pub(crate) fn server_config(
         .map_err(|error| {
             TlsError::new(Part::Versions, format!("these versions cannot be offered: {error}"))
         })?;
-    let config = builder.with_no_client_auth().with_single_cert(chain, private_key);
-    config.map(Arc::new).map_err(|error| refused(&error, certificate, key))
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some((authorities, which)) => {
+            let text = read_file(authorities, Part::Authorities)?;
+            let verifier = client_verifier(&text, *which).map_err(|error| {
+                TlsError::new(Part::Authorities, format!("the authorities in {authorities:?}: {error}"))
+            })?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config =
+        builder.with_single_cert(chain, private_key).map_err(|error| refused(&error, certificate, key))?;
+    config.require_ems = binding;
+    Ok(Arc::new(config))
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

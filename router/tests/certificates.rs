@@ -72,6 +72,53 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 #[test]
+fn client_certificates() {
+    let folder = folder("tls-clients");
+    let key = KeyPair::generate().unwrap();
+    write(&folder, "chain.pem", certificate(&key));
+    write(&folder, "key.pem", key.serialize_pem());
+    write(&folder, "empty.pem", "");
+    let checked = |more: &str| {
+        let text = format!(
+            "[[listeners]]\nlisten = \"127.0.0.1:0\"\n[listeners.tls]\n\
+             certificate = \"chain.pem\"\nkey = \"key.pem\"\n{more}"
+        );
+        let ended = check(&folder, &text);
+        let shown = ended.stderr.replace(&format!("{}/", folder.display()), "");
+        (ended.code, shown.trim_end().to_owned())
+    };
+    for which in ["optional", "required"] {
+        let text = format!(
+            "client_certificates = {which:?}\nclient_authorities = \"chain.pem\"\nchannel_binding = true"
+        );
+        assert_eq!(checked(&text), (Some(0), String::new()));
+    }
+    for (text, expected) in [
+        (
+            "client_certificates = \"required\"",
+            "wampline.toml:6:23: client certificates cannot be checked, expected client_authorities beside this key",
+        ),
+        (
+            "client_authorities = \"chain.pem\"",
+            "wampline.toml:6:22: nobody is asked for a certificate, expected client_certificates = \"optional\" or \
+             \"required\"",
+        ),
+        (
+            "client_certificates = \"optional\"\nclient_authorities = \"empty.pem\"",
+            "wampline.toml:7:22: the authorities in \"empty.pem\": no certificate: expected PEM with \
+             `-----BEGIN CERTIFICATE-----`",
+        ),
+        (
+            "client_certificates = true",
+            "wampline.toml:6:23: true is not valid here, expected \"off\" or \"optional\" or \"required\"",
+        ),
+        ("channel_binding = \"on\"", "wampline.toml:6:19: \"on\" is not valid here, expected true or false"),
+    ] {
+        assert_eq!(checked(text), (Some(1), expected.to_owned()));
+    }
+}
+
+#[test]
 fn every_form_of_key_is_accepted() {
     let folder = folder("tls-forms");
     let ec = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();

@@ -12,12 +12,13 @@ use support::{check, folder, wampline};
 const MANUAL: &str = include_str!("../../docs/configuration.md");
 
 /// The tables of the configuration: heading in the manual, where the schema has it.
-const TABLES: [(&str, &str); 10] = [
+const TABLES: [(&str, &str); 11] = [
     ("[router]", "/properties/router"),
     ("[router.log]", "/properties/router/properties/log"),
     ("[limits]", "/properties/limits"),
     ("[[listeners]]", "/properties/listeners/items"),
     ("[listeners.tls]", "/properties/listeners/items/properties/tls"),
+    ("[listeners.cookie]", "/properties/listeners/items/properties/cookie"),
     ("[[realms]]", "/properties/realms/items"),
     ("[realms.retained]", "/properties/realms/items/properties/retained"),
     ("[[realms.disclose]]", "/properties/realms/items/properties/disclose/items"),
@@ -116,6 +117,7 @@ fn the_example_is_valid() {
     std::fs::create_dir_all(folder.join("tls")).unwrap();
     std::fs::write(folder.join("tls/chain.pem"), chain.pem()).unwrap();
     std::fs::write(folder.join("tls/key.pem"), key.serialize_pem()).unwrap();
+    std::fs::write(folder.join("tls/devices.pem"), chain.pem()).unwrap();
     let ended = check(&folder, example());
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     assert!(ended.stdout.ends_with("OK: 2 listeners, 2 realms\n"), "{}", ended.stdout);
@@ -127,6 +129,7 @@ fn the_example_shows_every_key() {
     for (heading, pointer) in TABLES {
         let shown = match heading {
             "[listeners.tls]" => &example["listeners"][0]["tls"],
+            "[listeners.cookie]" => &example["listeners"][0]["cookie"],
             "[[listeners]]" => &example["listeners"][0],
             "[[realms]]" => &example["realms"][0],
             "[realms.retained]" => &example["realms"][0]["retained"],
@@ -162,6 +165,8 @@ fn the_schema_accepts_the_example_and_refuses_variations() {
         ("/listeners/0/protocols", json!(["rawsocket", "rawsocket"])),
         ("/listeners/0/serializers", json!([])),
         ("/listeners/0/tls", json!({ "certificate": "a" })),
+        ("/listeners/0/tls/channel_binding", json!("yes")),
+        ("/listeners/0/cookie/same_site", json!("always")),
         ("/realms/0", json!({ "name": "a", "colour": "red" })),
         ("/realms/0/name", json!("")),
     ] {
@@ -182,6 +187,7 @@ fn accepts(schema: &Value, value: &Value) -> Result<(), String> {
                 "object" => value.is_object(),
                 "array" => value.is_array(),
                 "string" => value.is_string(),
+                "boolean" => value.is_boolean(),
                 "integer" => value.is_i64() || value.is_u64(),
                 other => panic!("unknown type {other}"),
             },

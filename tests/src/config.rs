@@ -17,12 +17,14 @@ pub fn config() -> Config {
         origins: Origins::Any,
         assume_subprotocol: None,
         echo: false,
+        cookie: None,
         message_bytes_max: wampline_transports::MESSAGE_BYTES_MAX,
     };
     Config {
         listeners: vec![Listener {
             transport: Arc::new(transport),
             tls: None,
+            channel_binding: false,
             ping_interval: None,
             ping_timeout: Duration::from_secs(10),
             connections_max: None,

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wampline_shard::{
-    Action, Batch, Config, ConnKey, Lanes, ListenerId, Now, Output, Peer, Shard, ShardId, Shared,
+    Action, Batch, Config, ConnKey, HookQuestion, Lanes, ListenerId, Now, Output, Peer, Shard, ShardId,
+    Shared,
 };
 
 /// One lane: at most so many batches, of which the first `visible` have arrived.
@@ -83,6 +84,8 @@ pub struct World {
     pub random: fastrand::Rng,
     /// Virtual time in nanoseconds.
     pub now: u64,
+    /// Questions to hooks that have no answer yet, with their shard.
+    pub asked: Vec<(usize, HookQuestion)>,
     /// By source, then destination.
     lanes: Vec<Vec<Lane>>,
     bounds: LaneBounds,
@@ -138,6 +141,7 @@ impl World {
             links: Vec::new(),
             random,
             now: 0,
+            asked: Vec::new(),
             lanes: (0..n).map(|_| (0..n).map(|_| Lane::default()).collect()).collect(),
             bounds,
             by_key: vec![BTreeMap::new(); n],
@@ -399,6 +403,7 @@ impl World {
         let key = match &action {
             Action::Send(key, _) | Action::PauseRead(key) | Action::ResumeRead(key) => *key,
             Action::Close { key, .. } => *key,
+            Action::Ask { question } => return self.asked.push((shard, question.clone())),
         };
         let id =
             *self.by_key[shard].get(&(key.slot, key.guard)).expect("actions name connections that are open");
@@ -411,6 +416,7 @@ impl World {
             }
             Action::PauseRead(_) => link.is_paused = true,
             Action::ResumeRead(_) => link.is_paused = false,
+            Action::Ask { .. } => {}
             Action::Close { abort, .. } => {
                 assert!(abort || link.sending.is_none(), "a close waits for what is under way");
                 link.closed = Some(abort);

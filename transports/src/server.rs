@@ -4,11 +4,13 @@
 //! ```text
 //!   Sniff -- 0x7F --> RawHandshake -- 4 octets --> RawSocket
 //!         -- else --> HttpHead -- upgraded ------> WebSocket
+//!                              -- cookie? --> Granted --> WebSocket
 //!   any refusal, fault or closing handshake -----> Ended
 //! ```
 //!
 //! TLS is not told apart here: it is a property of the listener and lies outside ([`crate::tls`]).
 
+mod cookie;
 mod origins;
 mod upgrade;
 
@@ -16,6 +18,7 @@ use std::sync::Arc;
 
 use wampline_wire::Serializer;
 
+pub use self::cookie::{COOKIE_BYTES, Cookie, CookieError, CookieOptions, SameSite};
 pub use self::origins::Origins;
 use crate::http::{HeadCollector, Progress, Refusal};
 use crate::rawsocket::{self, HANDSHAKE_BYTES};
@@ -39,6 +42,8 @@ pub struct Options {
     pub assume_subprotocol: Option<Serializer>,
     /// No WAMP: an upgrade needs no subprotocol and whole messages of either kind are handed over (conformance echo).
     pub echo: bool,
+    /// A cookie that WebSocket clients are given and asked for.
+    pub cookie: Option<CookieOptions>,
     /// The longest message accepted, in octets, at most 2^24-1 (more is taken for that, except in echo mode). Announced
     /// as 2^24 in the RawSocket handshake whatever it is, because some clients refuse anything else, and enforced here.
     pub message_bytes_max: usize,
@@ -59,6 +64,13 @@ pub struct Established {
 /// What came out of the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received<'a> {
+    /// A WebSocket is about to be granted where [`Options::cookie`] is set. `brought`: the cookie that the request came with, if it
+    /// could be ours. [`Server::set_cookie`] now gives it another; without that the browser keeps the one that it has. The answer
+    /// is written by the next [`Server::receive`], which takes no input.
+    Cookie {
+        /// Its value.
+        brought: Option<&'a str>,
+    },
     /// The handshake is over; its answer has been written.
     Established(Established),
     /// One whole message. For WebSocket the kind (text or binary) agreed with the serializer and text was
@@ -106,6 +118,7 @@ pub struct Server {
     options: Arc<Options>,
     state: State,
     established: Option<Established>,
+    cookie: Option<Box<Cookie>>,
 }
 
 #[derive(Debug)]
@@ -121,6 +134,8 @@ enum State {
     },
     /// Within the head of an HTTP request.
     HttpHead(HeadCollector),
+    /// The request is granted and not answered: the caller may still set a cookie.
+    Granted(Box<upgrade::Granted>),
     RawSocket(rawsocket::Decoder),
     WebSocket(websocket::Decoder),
     /// Refused or closed: what still arrives is dropped.
@@ -130,7 +145,7 @@ enum State {
 impl Server {
     /// A connection that has sent nothing yet.
     pub fn new(options: Arc<Options>) -> Server {
-        Server { options, state: State::Sniff { is_refused: false }, established: None }
+        Server { options, state: State::Sniff { is_refused: false }, established: None, cookie: None }
     }
 
     /// Consumes octets from the front of `input` until something came out of the stream (then the rest stays in
@@ -171,8 +186,31 @@ impl Server {
                 *input = &mut [];
                 Ok(None)
             }
-            _ => Ok(self.shake_hands(input, control)?.map(Received::Established)),
+            State::Granted(ref granted) => {
+                let established = self.upgrade(&granted.clone(), control);
+                Ok(Some(Received::Established(established)))
+            }
+            _ => match self.shake_hands(input, control)? {
+                Some(established) => Ok(Some(Received::Established(established))),
+                None if matches!(self.state, State::Granted(_)) => Ok(Some(Received::Cookie {
+                    brought: self.cookie.as_deref().map(|cookie| &*cookie.value),
+                })),
+                None => Ok(None),
+            },
         }
+    }
+
+    /// Gives the browser a new cookie, made of these random octets, in the answer that is due: only between
+    /// [`Received::Cookie`] and the next [`Server::receive`], and of no effect at any other time.
+    pub fn set_cookie(&mut self, random: [u8; COOKIE_BYTES]) {
+        if let State::Granted(_) = self.state {
+            self.cookie = Some(Box::new(Cookie::fresh(random)));
+        }
+    }
+
+    /// The connection's cookie, once; `None` if it has none, and where the listener has none.
+    pub fn take_cookie(&mut self) -> Option<Box<Cookie>> {
+        self.cookie.take()
     }
 
     /// What was agreed on, once the handshake is over.
@@ -184,7 +222,7 @@ impl Server {
     /// something. False once it has been refused or closed.
     pub fn is_mid_message(&self) -> bool {
         match &self.state {
-            State::Sniff { .. } | State::RawHandshake { .. } | State::HttpHead(_) => true,
+            State::Sniff { .. } | State::RawHandshake { .. } | State::HttpHead(_) | State::Granted(_) => true,
             State::RawSocket(decoder) => decoder.is_mid_message(),
             State::WebSocket(decoder) => decoder.is_mid_message(),
             State::Ended => false,
@@ -221,7 +259,7 @@ impl Server {
             State::RawHandshake { .. } => {
                 control.extend_from_slice(&rawsocket::Refusal::TooManyConnections.reply());
             }
-            State::HttpHead(_) => upgrade::busy().write(control),
+            State::HttpHead(_) | State::Granted(_) => upgrade::busy().write(control),
             State::WebSocket(decoder) => {
                 let code = websocket::frame::code::TRY_AGAIN_LATER;
                 decoder.put_close(code, "no room for another connection", control);
@@ -235,13 +273,15 @@ impl Server {
     pub fn heap_bytes(&self) -> usize {
         match &self.state {
             State::HttpHead(collector) => collector.heap_bytes(),
+            State::Granted(_) => size_of::<upgrade::Granted>(),
             State::RawSocket(decoder) => decoder.heap_bytes(),
             State::WebSocket(decoder) => decoder.heap_bytes(),
             State::Sniff { .. } | State::RawHandshake { .. } | State::Ended => 0,
         }
     }
 
-    /// Takes the handshake as far as the input reaches. `None`: its end has not arrived, or it came to nothing before.
+    /// Takes the handshake as far as the input reaches. `None`: its end has not arrived, it came to nothing before, or it is granted
+    /// and the caller is to be asked for a cookie.
     fn shake_hands(
         &mut self,
         input: &mut &mut [u8],
@@ -277,11 +317,18 @@ impl Server {
                 }
                 Progress::TooLong => Err(refuse(&upgrade::too_long(), control)),
                 Progress::EndsAt(end) => {
-                    let granted = upgrade::judge(collector.whole(split_front(input, end)), &self.options);
-                    self.answer_http(granted, control)
+                    match upgrade::judge(collector.whole(split_front(input, end)), &self.options) {
+                        Err(refusal) => Err(refuse(&refusal, control)),
+                        Ok((granted, cookie)) if self.options.cookie.is_some() => {
+                            self.cookie = cookie.map(|value| Box::new(Cookie { value, is_fresh: false }));
+                            self.state = State::Granted(Box::new(granted));
+                            return Ok(None);
+                        }
+                        Ok((granted, _)) => return Ok(Some(self.upgrade(&granted, control))),
+                    }
                 }
             },
-            State::RawSocket(_) | State::WebSocket(_) | State::Ended => return Ok(None),
+            State::Granted(_) | State::RawSocket(_) | State::WebSocket(_) | State::Ended => return Ok(None),
         };
         match result {
             Ok(established) => {
@@ -351,13 +398,12 @@ impl Server {
         Ok(Established { framing: Framing::RawSocket, serializer, peer_bytes_max })
     }
 
-    fn answer_http(
-        &mut self,
-        granted: Result<upgrade::Granted, Refusal>,
-        control: &mut Vec<u8>,
-    ) -> Result<Established, &'static str> {
-        let granted = granted.map_err(|refusal| refuse(&refusal, control))?;
-        granted.write(control);
+    /// Answers a request that is granted.
+    fn upgrade(&mut self, granted: &upgrade::Granted, control: &mut Vec<u8>) -> Established {
+        granted.write(control, |out| match (&self.options.cookie, &self.cookie) {
+            (Some(options), Some(cookie)) if cookie.is_fresh => options.write(&cookie.value, out),
+            _ => {}
+        });
         let serializer = granted.serializer;
         let accept = match serializer.is_text() {
             _ if self.options.echo => Accept::Either,
@@ -366,7 +412,9 @@ impl Server {
         };
         self.state = State::WebSocket(websocket::Decoder::new(Side::Server, accept, self.bytes_max()));
         let peer_bytes_max = if self.options.echo { self.bytes_max() } else { MESSAGE_BYTES_MAX };
-        Ok(Established { framing: Framing::WebSocket, serializer, peer_bytes_max })
+        let established = Established { framing: Framing::WebSocket, serializer, peer_bytes_max };
+        self.established = Some(established);
+        established
     }
 
     fn bytes_max(&self) -> usize {

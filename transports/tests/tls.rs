@@ -26,6 +26,30 @@ fn server(versions: Versions) -> Arc<ServerConfig> {
     server_config(certificate.as_bytes(), key.as_bytes(), versions).unwrap()
 }
 
+/// A server's configuration and whether its connections have a value to bind to, which another machine provides.
+#[derive(Clone)]
+struct Served {
+    config: Arc<ServerConfig>,
+    binds: bool,
+}
+
+impl Served {
+    fn tls(&self) -> ServerTls {
+        let make = if self.binds { ServerTls::with_exporter } else { ServerTls::new };
+        make(self.config.clone()).unwrap()
+    }
+}
+
+/// On both machines.
+fn served(config: Arc<ServerConfig>) -> [Served; 2] {
+    [false, true].map(|binds| Served { config: config.clone(), binds })
+}
+
+/// With each version, on both machines.
+fn every_server() -> impl Iterator<Item = Served> {
+    [tls12_server(), server(Versions::Tls13)].into_iter().flat_map(served)
+}
+
 fn client(trust: Trust<'_>) -> Arc<ClientConfig> {
     client_config(trust, Versions::Tls12AndTls13).unwrap()
 }
@@ -81,12 +105,12 @@ impl Splits {
 }
 
 impl Pair {
-    fn new(server: Arc<ServerConfig>, client: Arc<ClientConfig>, lengths: Vec<usize>) -> Pair {
+    fn new(server: Served, client: Arc<ClientConfig>, lengths: Vec<usize>) -> Pair {
         let mut to_server = Vec::new();
         let name = ServerName::try_from("localhost").unwrap();
         Pair {
             client: ClientTls::new(client, name, &mut to_server).unwrap(),
-            server: ServerTls::new(server).unwrap(),
+            server: server.tls(),
             to_server,
             to_client: Vec::new(),
             at_server: Vec::new(),
@@ -114,7 +138,7 @@ impl Pair {
         Ok(())
     }
 
-    fn open(server: Arc<ServerConfig>, client: Arc<ClientConfig>, lengths: Vec<usize>) -> Pair {
+    fn open(server: Served, client: Arc<ClientConfig>, lengths: Vec<usize>) -> Pair {
         let mut pair = Pair::new(server, client, lengths);
         assert_eq!(pair.server.progress(), TlsProgress::Handshaking);
         pair.settle().unwrap();
@@ -134,10 +158,6 @@ impl Pair {
     }
 }
 
-fn both_versions() -> [Arc<ServerConfig>; 2] {
-    [tls12_server(), server(Versions::Tls13)]
-}
-
 /// The lengths of the records in a stream.
 fn records(mut stream: &[u8]) -> Vec<usize> {
     let mut lengths = Vec::new();
@@ -152,7 +172,7 @@ fn records(mut stream: &[u8]) -> Vec<usize> {
 
 #[test]
 fn octet_by_octet() {
-    for config in both_versions() {
+    for config in every_server() {
         let mut pair = Pair::open(config, trusting(), vec![1]);
         pair.exchange(b"hello");
         pair.exchange(&[7; 20_000]);
@@ -161,7 +181,7 @@ fn octet_by_octet() {
 
 #[test]
 fn records_are_bounded() {
-    for config in both_versions() {
+    for config in every_server() {
         let mut pair = Pair::open(config, trusting(), vec![usize::MAX]);
         for (length, count) in [(0, 0), (1, 1), (16_384, 1), (16_385, 2), (100_000, 7)] {
             let mut out = b"before".to_vec();
@@ -178,7 +198,8 @@ fn records_are_bounded() {
 
 #[test]
 fn what_is_held_is_no_more_than_the_front_of_a_record() {
-    let mut pair = Pair::open(server(Versions::Tls13), trusting(), vec![usize::MAX]);
+    let [plain, _] = served(server(Versions::Tls13));
+    let mut pair = Pair::open(plain, trusting(), vec![usize::MAX]);
     pair.client.seal(&[1; 100_000], &mut pair.to_server).unwrap();
     let whole = pair.to_server.len();
     pair.client.seal(b"next", &mut pair.to_server).unwrap();
@@ -192,7 +213,7 @@ fn what_is_held_is_no_more_than_the_front_of_a_record() {
 
 #[test]
 fn close_notify_both_ways() {
-    for config in both_versions() {
+    for config in every_server() {
         let mut pair = Pair::open(config, trusting(), vec![3]);
         pair.client.seal(b"last words", &mut pair.to_server).unwrap();
         pair.client.close(&mut pair.to_server);
@@ -218,7 +239,7 @@ fn close_notify_both_ways() {
 
 #[test]
 fn nothing_is_received_after_close_notify() {
-    for config in both_versions() {
+    for config in every_server() {
         let mut pair = Pair::open(config, trusting(), vec![usize::MAX]);
         pair.client.close(&mut pair.to_server);
         pair.to_server.extend_from_slice(b"junk that follows");
@@ -233,29 +254,34 @@ fn nothing_is_received_after_close_notify() {
 
 #[test]
 fn nothing_is_sealed_before_the_handshake_is_over() {
-    let mut pair = Pair::new(server(Versions::Tls12AndTls13), trusting(), vec![50]);
-    let mut out = Vec::new();
-    assert_eq!(pair.server.seal(b"early", &mut out), Err(TlsFault("not open".to_owned())));
-    pair.server.close(&mut out);
-    assert_eq!(out, b"");
-    pair.settle().unwrap();
-    pair.exchange(b"now");
+    for config in every_server() {
+        let mut pair = Pair::new(config, trusting(), vec![50]);
+        let mut out = Vec::new();
+        assert_eq!(pair.server.seal(b"early", &mut out), Err(TlsFault("not open".to_owned())));
+        pair.server.close(&mut out);
+        assert_eq!(out, b"");
+        pair.settle().unwrap();
+        pair.exchange(b"now");
+    }
 }
 
 #[test]
 fn keys_are_replaced_under_way() {
-    let mut pair = Pair::open(server(Versions::Tls13), trusting(), vec![17]);
-    for _ in 0..5 {
-        pair.client.refresh_keys(&mut pair.to_server).unwrap();
-        assert_eq!(records(&pair.to_server).len(), 1);
-        pair.exchange(b"under new keys");
+    for config in served(server(Versions::Tls13)) {
+        let mut pair = Pair::open(config, trusting(), vec![17]);
+        for _ in 0..5 {
+            pair.client.refresh_keys(&mut pair.to_server).unwrap();
+            assert_eq!(records(&pair.to_server).len(), 1);
+            pair.exchange(b"under new keys");
+        }
     }
 }
 
 #[test]
 fn junk_is_answered_with_an_alert_at_once() {
-    for junk in [&b"GET / HTTP/1.1\r\n"[..], b"\x7F\xF1\0\0\0", b"\x16\x03\x01\xFF\xFF\0", &[0; 64]] {
-        let mut tls = ServerTls::new(server(Versions::Tls12AndTls13)).unwrap();
+    let junk = [&b"GET / HTTP/1.1\r\n"[..], b"\x7F\xF1\0\0\0", b"\x16\x03\x01\xFF\xFF\0", &[0; 64]];
+    for (junk, server) in junk.into_iter().flat_map(|junk| every_server().map(move |server| (junk, server))) {
+        let mut tls = server.tls();
         let (mut plain, mut out) = (Vec::new(), Vec::new());
         let fault = tls.receive(junk, &mut plain, &mut out).unwrap_err();
         assert_eq!((out[0], &out[3..6]), (21, &[0, 2, 2][..]), "a fatal alert: {out:x?}");
@@ -269,7 +295,7 @@ fn junk_is_answered_with_an_alert_at_once() {
 
 #[test]
 fn a_record_that_was_tampered_with() {
-    for config in both_versions() {
+    for config in every_server() {
         let mut pair = Pair::open(config, trusting(), vec![usize::MAX]);
         pair.client.seal(b"good", &mut pair.to_server).unwrap();
         pair.client.seal(b"evil", &mut pair.to_server).unwrap();
@@ -286,27 +312,40 @@ fn a_record_that_was_tampered_with() {
 #[test]
 fn a_stranger_is_not_trusted() {
     let stranger = another_certificate();
-    let mut pair = Pair::new(server(Versions::Tls13), client(Trust::Roots(stranger.0.as_bytes())), vec![99]);
-    let fault = pair.settle().unwrap_err();
-    assert!(fault.0.contains("certificate"), "{fault}");
-    assert!(!pair.to_server.is_empty(), "the alert");
-    for config in both_versions() {
+    for server in served(server(Versions::Tls13)) {
+        let mut pair = Pair::new(server, client(Trust::Roots(stranger.0.as_bytes())), vec![99]);
+        let fault = pair.settle().unwrap_err();
+        assert!(fault.0.contains("certificate"), "{fault}");
+        assert!(!pair.to_server.is_empty(), "the alert");
+    }
+    for config in every_server() {
         Pair::open(config, client(Trust::Anything), vec![99]).exchange(b"anybody");
     }
 }
 
 #[test]
 fn versions() {
-    let only_tls12 = tls12_server();
     let only_tls13 = client_config(Trust::Anything, Versions::Tls13).unwrap();
-    assert!(Pair::new(only_tls12, only_tls13, vec![99]).settle().is_err());
-    let only_tls13 = client_config(Trust::Anything, Versions::Tls13).unwrap();
-    Pair::open(server(Versions::Tls12AndTls13), only_tls13, vec![99]).exchange(b"1.3");
+    for only_tls12 in served(tls12_server()) {
+        assert!(Pair::new(only_tls12, only_tls13.clone(), vec![99]).settle().is_err());
+    }
+    for both in served(server(Versions::Tls12AndTls13)) {
+        Pair::open(both, only_tls13.clone(), vec![99]).exchange(b"1.3");
+    }
 }
 
 #[test]
 fn a_handshake_in_very_many_records_is_bounded() {
-    let mut tls = ServerTls::new(server(Versions::Tls12AndTls13)).unwrap();
+    let [plain, binding] = served(server(Versions::Tls12AndTls13));
+    assert_eq!(
+        fed_in_records_of_one(plain.tls()),
+        TlsFault("handshake message in too many records".to_owned())
+    );
+    // rustls has a bound of its own for what it collects.
+    assert_eq!(fed_in_records_of_one(binding.tls()), TlsFault("message buffer full".to_owned()));
+}
+
+fn fed_in_records_of_one(mut tls: ServerTls) -> TlsFault {
     let (mut plain, mut out) = (Vec::new(), Vec::new());
     // A ClientHello of 65,000 octets, one octet in each record.
     let message = [&[1, 0, 0xFD, 0xE8][..], &[0; 65_000]].concat();
@@ -316,8 +355,8 @@ fn a_handshake_in_very_many_records_is_bounded() {
         assert!(tls.heap_bytes() <= 2 * 128 * 1024, "{}", tls.heap_bytes());
         result
     });
-    assert_eq!(result, Err(TlsFault("handshake message in too many records".to_owned())));
     assert_eq!(tls.heap_bytes(), 0);
+    result.unwrap_err()
 }
 
 #[test]
@@ -353,12 +392,12 @@ proptest! {
 
     #[test]
     fn splits_do_not_show(
-        tls13 in any::<bool>(),
+        (tls13, binds) in any::<(bool, bool)>(),
         lengths in proptest::collection::vec(1usize..400, 1..20),
         messages in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40_000), 1..4),
     ) {
         let config = if tls13 { server(Versions::Tls12AndTls13) } else { tls12_server() };
-        let mut pair = Pair::open(config, trusting(), lengths);
+        let mut pair = Pair::open(Served { config, binds }, trusting(), lengths);
         for message in &messages {
             pair.exchange(message);
         }
@@ -366,13 +405,14 @@ proptest! {
 
     #[test]
     fn octets_that_were_changed_never_panic(
-        tls13 in any::<bool>(),
+        (tls13, binds) in any::<(bool, bool)>(),
         at in any::<proptest::sample::Index>(),
         with in 1u8..,
         length in 1usize..600,
         seal_first in any::<bool>(),
     ) {
         let config = if tls13 { server(Versions::Tls12AndTls13) } else { tls12_server() };
+        let config = Served { config, binds };
         let mut pair = if seal_first {
             let mut pair = Pair::open(config, trusting(), vec![length]);
             pair.client.seal(&[1; 100], &mut pair.to_server).unwrap();

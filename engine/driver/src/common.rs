@@ -9,6 +9,7 @@ use crossbeam_utils::CachePadded;
 use wampline_shard::{ListenerId, Now, Peer, ShutdownMode};
 
 use crate::counters::DriverCounters;
+use crate::hooks::{Deliver, HookAnswer};
 use crate::lanes::{LaneBounds, Mesh};
 use crate::sys::{self, EventFd};
 
@@ -27,6 +28,8 @@ pub(crate) struct Desk {
     pub(crate) eventfd: EventFd,
     /// Sockets to take over.
     pub(crate) newcomers: SegQueue<Newcomer>,
+    /// What hooks have answered; bounded by the questions that may wait for them.
+    pub(crate) answers: SegQueue<HookAnswer>,
     /// Sockets that this shard has or will have taken over. Counted when a socket is handed over, so that a burst is
     /// spread before the first of it has arrived.
     pub(crate) load: CachePadded<AtomicUsize>,
@@ -53,6 +56,7 @@ impl<B> Common<B> {
             Ok(Desk {
                 eventfd: EventFd::new()?,
                 newcomers: SegQueue::new(),
+                answers: SegQueue::new(),
                 load: CachePadded::default(),
                 drained: AtomicBool::new(false),
             })
@@ -101,6 +105,14 @@ impl<B> Common<B> {
             self.mesh.bell(shard).announce();
             self.wake(shard);
         }
+    }
+}
+
+impl<B: Send> Deliver for Common<B> {
+    fn deliver(&self, shard: usize, answer: HookAnswer) {
+        self.desks[shard].answers.push(answer);
+        self.mesh.bell(shard).announce();
+        self.wake(shard);
     }
 }
 

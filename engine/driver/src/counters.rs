@@ -19,6 +19,10 @@ pub struct DriverCounters {
     pub receive_buffers_short: AtomicU64,
     /// Batches that a full lane gave back.
     pub lane_refusals: AtomicU64,
+    /// Questions that this shard has put to hooks.
+    pub hook_questions: AtomicU64,
+    /// Those of them that had no answer, for whatever reason.
+    pub hook_failures: AtomicU64,
     /// Sleeping shards woken by this one.
     pub wakes: AtomicU64,
     /// Times that this shard went to sleep.

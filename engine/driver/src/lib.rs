@@ -7,7 +7,7 @@
 //!
 //! Map: `task` is the shard task and its turn, `port` what it does input and output with, which each driver provides; `conns`
 //! are its sockets; `lanes` and `bell` connect the shards; `listen` binds; `cores` looks at the machine first; `router`
-//! starts and ends it all. `seam` is what the task needs of a core: `wampline_shard::Shard` provides it, and so does the
+//! starts and ends it all. `hooks` asks programs outside. `seam` is what the task needs of a core: `wampline_shard::Shard` provides it, and so does the
 //! echo of the tests.
 //!
 //! Does not: parse anything, know what a session is, or read configuration files.
@@ -19,6 +19,7 @@ mod conns;
 mod cores;
 mod counters;
 mod epoll;
+mod hooks;
 mod lanes;
 mod listen;
 mod outgoing;
@@ -39,6 +40,7 @@ use std::time::Duration;
 
 pub use choice::{Driver, DriverChoice};
 pub use counters::DriverCounters;
+pub use hooks::{Hook, HookError, HookSettings};
 pub use router::{Router, start};
 
 /// What `bell` synchronises with; the loom model in `tests/loom.rs` compiles that file against loom's instead.
@@ -59,6 +61,8 @@ pub struct DriverConfig {
     pub spin: Duration,
     /// Where each of the configuration's listeners listens, in the same order.
     pub endpoints: Vec<Endpoint>,
+    /// The programs outside that are asked over HTTP, by their number in the configuration.
+    pub hooks: Vec<Hook>,
 }
 
 /// An address to listen on.

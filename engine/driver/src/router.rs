@@ -14,6 +14,7 @@ use crate::choice::Chosen;
 use crate::common::Common;
 use crate::counters::DriverCounters;
 use crate::epoll::PollSize;
+use crate::hooks::{Deliver, Hooks};
 use crate::lanes::LaneBounds;
 use crate::listen::Listener;
 use crate::seam::Core;
@@ -217,6 +218,11 @@ pub(crate) fn start_cores<C: Core>(
     let common = Common::new(plan.shards, endpoints.len(), plan.lanes)
         .map_err(|error| refuse(format!("the shards cannot be set up: {error}; raise `ulimit -n`")))?;
     let common = Arc::new(common);
+    let deliver: Arc<dyn Deliver> = Arc::clone(&common) as _;
+    // Started here, not by the shards, whose threads may be pinned.
+    let hooks = Hooks::start(&driver.hooks, &deliver)
+        .map_err(|error| refuse(format!("the threads that ask hooks cannot be started: {error}")))?;
+    let hooks = Arc::new(hooks);
     let mut acceptor = Some(Acceptor::new(plan.listeners));
     let (report, reports) = mpsc::channel();
     let kind = plan.chosen.driver;
@@ -227,6 +233,7 @@ pub(crate) fn start_cores<C: Core>(
             id: ShardId(shard as u16),
             cpu: plan.cpus.get(shard).copied(),
             common: Arc::clone(&common),
+            hooks: Arc::clone(&hooks),
             acceptor: acceptor.take(),
             spin: driver.spin,
             sizes: plan.sizes,
@@ -255,6 +262,7 @@ pub(crate) struct ShardStart<C: Core> {
     /// Where the thread is to be pinned.
     pub(crate) cpu: Option<usize>,
     common: Arc<Common<C::Batch>>,
+    hooks: Arc<Hooks>,
     acceptor: Option<Acceptor>,
     pub(crate) spin: Duration,
     pub(crate) sizes: Sizes,
@@ -285,7 +293,7 @@ impl<C: Core> ShardStart<C> {
         };
         let core = (self.make)(self.id, seed, sys::now());
         let _ = self.report.send(Ok(()));
-        Some(Parts { id: self.id, core, common: self.common, acceptor: self.acceptor })
+        Some(Parts { id: self.id, core, common: self.common, hooks: self.hooks, acceptor: self.acceptor })
     }
 
     /// Runs the shard. A panic ends the process: a router without one of its shards would lose messages in silence.

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use wampline_shard::{
-    Action, Batch, ConnKey, Lanes, ListenerId, Now, Output, Peer, Shard, ShardId, ShutdownMode,
+    Action, Batch, ConnKey, HookFailure, HookQuestion, Lanes, ListenerId, Now, Output, Peer, Shard, ShardId,
+    ShutdownMode,
 };
 
 use crate::counters::DriverCounters;
@@ -26,6 +27,7 @@ pub(crate) trait Core: 'static {
     fn sent(&mut self, now: Now, key: ConnKey, octets: usize);
     fn send_done(&mut self, now: Now, key: ConnKey, output: Self::Output);
     fn batch(&mut self, now: Now, from: ShardId, batch: Self::Batch);
+    fn hook_answered(&mut self, now: Now, id: u64, answer: Result<Vec<u8>, HookFailure>);
     fn next_deadline(&self) -> Option<Now>;
     fn expire(&mut self, now: Now);
     fn end_turn(&mut self, now: Now) -> bool;
@@ -42,6 +44,7 @@ pub(crate) enum Act<O> {
     PauseRead(ConnKey),
     ResumeRead(ConnKey),
     Close { key: ConnKey, abort: bool },
+    Ask(HookQuestion),
 }
 
 /// The lanes that lead away from one shard, during [`Core::flush_lanes`].
@@ -126,6 +129,9 @@ impl Core for Shard {
     fn batch(&mut self, now: Now, from: ShardId, batch: Batch) {
         Shard::batch(self, now, from, batch);
     }
+    fn hook_answered(&mut self, now: Now, id: u64, answer: Result<Vec<u8>, HookFailure>) {
+        Shard::hook_answered(self, now, id, answer);
+    }
     fn next_deadline(&self) -> Option<Now> {
         Shard::next_deadline(self)
     }
@@ -144,6 +150,7 @@ impl Core for Shard {
             Action::PauseRead(key) => Act::PauseRead(key),
             Action::ResumeRead(key) => Act::ResumeRead(key),
             Action::Close { key, abort } => Act::Close { key, abort },
+            Action::Ask { question } => Act::Ask(question),
         })
     }
     fn shutdown(&mut self, now: Now, mode: ShutdownMode, grace: Duration) {

@@ -1,7 +1,7 @@
 //! The shard task: the one loop of a shard's thread, which moves octets and batches for one core.
 //!
-//! A turn: other shards' batches (all that wait, before any octets of a connection), sockets handed over, completions,
-//! deadlines, the end of the core's turn, the lanes, the core's actions (one send per dirty connection), one wake per
+//! A turn: other shards' batches (all that wait, before any octets of a connection), sockets handed over, answers of hooks,
+//! completions, deadlines, the end of the core's turn, the lanes, the core's actions (one send per dirty connection), one wake per
 //! sleeping peer. What happens between turns is the drivers' business (`uring`, `epoll`): whether to look for work for a
 //! while, how to sleep and be woken.
 //!
@@ -23,11 +23,12 @@ use crate::bell::Bell;
 use crate::common::Common;
 use crate::conns::Conns;
 use crate::counters::DriverCounters;
+use crate::hooks::Hooks;
 use crate::port::Port;
 use crate::seam::{Core, Outbound, PeerSet};
 use crate::token::Token;
 
-/// How often a turn ends again because sends that were through at once have left the core something to do.
+/// How often a turn ends again because what was through at once has left the core something to do.
 const ROUNDS_MAX: usize = 2;
 
 /// What a shard task is made from, whatever its port.
@@ -35,6 +36,7 @@ pub(crate) struct Parts<C: Core> {
     pub(crate) id: ShardId,
     pub(crate) core: C,
     pub(crate) common: Arc<Common<C::Batch>>,
+    pub(crate) hooks: Arc<Hooks>,
     /// On shard 0.
     pub(crate) acceptor: Option<Acceptor>,
 }
@@ -44,6 +46,7 @@ pub(crate) struct Task<C: Core, P: Port<C::Output>> {
     id: usize,
     core: C,
     common: Arc<Common<C::Batch>>,
+    hooks: Arc<Hooks>,
     pub(crate) port: P,
     conns: Conns<P::Link>,
     acceptor: Option<Acceptor>,
@@ -51,8 +54,8 @@ pub(crate) struct Task<C: Core, P: Port<C::Output>> {
     peers: PeerSet,
     /// Connections whose receive is to be started (again) in this turn.
     to_receive: Vec<Token>,
-    /// A send has gone through at once since the core last ended a turn.
-    has_sent: bool,
+    /// Since the core last ended a turn it has heard more: a send has gone through at once, a hook cannot be asked.
+    has_told: bool,
     /// Lingering connections by the time at which patience ends, which is the order in which they began.
     lingering: VecDeque<(Now, Token)>,
     shutdown: Shutdown,
@@ -78,10 +81,11 @@ impl<C: Core, P: Port<C::Output>> Task<C, P> {
             acceptor: parts.acceptor,
             peers: PeerSet::new(parts.common.desks.len()),
             to_receive: Vec::new(),
-            has_sent: false,
+            has_told: false,
             lingering: VecDeque::new(),
             shutdown: Shutdown::No,
             common: parts.common,
+            hooks: parts.hooks,
         }
     }
 
@@ -91,16 +95,17 @@ impl<C: Core, P: Port<C::Output>> Task<C, P> {
         self.follow_shutdown(now);
         self.drain_lanes(now);
         self.take_over_newcomers(now);
+        self.take_answers(now);
         self.handle_completions(now);
         self.expire(now);
         let mut more = self.finish(now);
         for _ in 1..ROUNDS_MAX {
-            if !self.has_sent {
+            if !self.has_told {
                 break;
             }
             more = self.finish(now);
         }
-        let more = more || self.has_sent;
+        let more = more || self.has_told;
         self.port.end_turn();
         // After the sends: woken before them, peers find less at a time, and it costs more (measured).
         self.wake_peers();
@@ -109,7 +114,7 @@ impl<C: Core, P: Port<C::Output>> Task<C, P> {
 
     /// Lets the core end its turn and does what it wants done. Whether another turn should follow at once.
     fn finish(&mut self, now: Now) -> bool {
-        self.has_sent = false;
+        self.has_told = false;
         let more = self.core.end_turn(now);
         let mut lanes = Outbound {
             from: self.id,

@@ -22,6 +22,7 @@ macro_rules! on_both_drivers {
 mod echo;
 mod edges;
 mod ending;
+mod hooks;
 mod load;
 mod runs;
 mod transfer;
@@ -33,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use crate::lanes::LaneBounds;
 use crate::router::{Plan, Router, Sizes, start_cores};
-use crate::{Driver, DriverChoice, DriverConfig, Endpoint, StartError};
+use crate::{Driver, DriverChoice, DriverConfig, Endpoint, Hook, StartError};
 use echo::{Echo, EchoSetup, Mode};
 
 /// A guard against hanging, generous because the machine may be busy.
@@ -49,6 +50,7 @@ struct Setup {
     lanes: LaneBounds,
     sizes: Sizes,
     connections_max: Option<usize>,
+    hooks: Vec<Hook>,
 }
 
 impl Setup {
@@ -61,6 +63,7 @@ impl Setup {
             lanes: LaneBounds::default(),
             sizes: Sizes::default(),
             connections_max: None,
+            hooks: Vec::new(),
         }
     }
 
@@ -74,8 +77,14 @@ impl Setup {
             Driver::Uring => DriverChoice::Uring,
             Driver::Epoll => DriverChoice::Epoll,
         };
-        let driver =
-            DriverConfig { driver, shards: Some(self.shards), pin: true, spin: self.spin, endpoints };
+        let driver = DriverConfig {
+            driver,
+            shards: Some(self.shards),
+            pin: true,
+            spin: self.spin,
+            endpoints,
+            hooks: self.hooks,
+        };
         let mut plan = Plan::new(&driver, vec![self.connections_max; self.modes.len()])?;
         plan.lanes = self.lanes;
         plan.sizes = self.sizes;

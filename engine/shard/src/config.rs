@@ -28,6 +28,8 @@ pub struct Listener {
     pub transport: Arc<wampline_transports::server::Options>,
     /// TLS is terminated here.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// What is authenticated over TLS here can be bound to the connection (RFC 9266), for which rustls keeps buffers.
+    pub channel_binding: bool,
     /// WebSocket pings are sent when nothing was received for this long; `None` for never.
     pub ping_interval: Option<Duration>,
     /// How long a PONG (or any other octet) may take before the connection is taken for dead.
@@ -109,6 +111,8 @@ pub struct Limits {
     pub rerouting_bytes_max: usize,
     /// Calls of one session whose input is open, or has not been known to end, while the call has ended.
     pub inputs_per_session_max: usize,
+    /// Questions of the router's own (to authenticators, authorizers, hooks) that wait for their answer, per shard.
+    pub questions_per_shard_max: usize,
 }
 
 impl Realm {
@@ -149,6 +153,7 @@ impl Default for Limits {
             calls_per_callee_queued_bytes_max: 16 << 20,
             rerouting_bytes_max: 32 << 20,
             inputs_per_session_max: 1 << 12,
+            questions_per_shard_max: 1 << 12,
         }
     }
 }

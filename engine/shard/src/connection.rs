@@ -4,7 +4,7 @@ use std::fmt;
 
 use wampline_routing::ShardSet;
 use wampline_routing::feature::{ClientFeature, ClientFeatures, ClientRole};
-use wampline_transports::server::{Established, Server};
+use wampline_transports::server::{Cookie, Established, Server};
 use wampline_transports::tls::ServerTls;
 
 use crate::arena::Form;
@@ -43,6 +43,8 @@ pub(crate) struct Connection {
     /// `None` only while octets are being parsed.
     pub(crate) server: Option<Box<Server>>,
     pub(crate) tls: Option<Box<Tls>>,
+    /// The cookie of a browser, where the listener has one.
+    pub(crate) cookie: Option<Box<Cookie>>,
     /// A message that waits until earlier requests are answered.
     pub(crate) held: Option<Box<[u8]>>,
     /// Octets received and not parsed, because the connection is parked.

@@ -64,6 +64,10 @@ pub struct Counters {
     pub calls_timed_out: AtomicU64,
     /// Calls that their caller cancelled.
     pub calls_canceled: AtomicU64,
+    /// Questions that the router itself asked of procedures and hooks.
+    pub questions: AtomicU64,
+    /// Those that had no answer in time, or nobody to ask.
+    pub questions_unanswered: AtomicU64,
     /// Calls that waited for a callee with as many invocations as it takes.
     pub calls_queued: AtomicU64,
     /// Chunks of calls that had ended.

@@ -19,6 +19,7 @@ use crate::counters::add;
 use crate::frame::{Frame, Invoke, Reply, ReplyOutcome};
 use crate::group::CallRole;
 use crate::leave::count_dropped;
+use crate::question::{NOBODY, QuestionAnswer};
 use crate::route::Route;
 use crate::shard::Shard;
 use crate::timeout::Timeout;
@@ -155,7 +156,9 @@ impl Shard {
     /// The time of a call is over.
     pub(crate) fn call_timed_out(&mut self, call: CallRef) {
         let Some(entry) = self.calls.get(call) else { return };
-        add(&self.counters().calls_timed_out, 1);
+        if entry.caller != NOBODY {
+            add(&self.counters().calls_timed_out, 1);
+        }
         self.cancel_at(entry.callee.shard, call, CancelMode::KillNoWait);
         self.finish_call(call, error_uri::TIMEOUT, "the call took longer than it may");
     }
@@ -191,6 +194,9 @@ impl Shard {
     /// Ends a call with an ERROR of the router's own. `text` may be empty.
     pub(crate) fn finish_call(&mut self, call: CallRef, error: &str, text: &str) {
         let Some(ended) = self.end_call(call) else { return count_dropped(self) };
+        if ended.caller == NOBODY {
+            return self.question_ended(ended, QuestionAnswer::of_router(error));
+        }
         let Some(slot) = self.sessions[ended.caller].connection else { return count_dropped(self) };
         self.call_error(slot, ended.request, error, text);
     }
@@ -209,8 +215,14 @@ impl Shard {
             }
             self.timed_calls -= usize::from(extra.timeout.is_some());
         }
-        if let CallRole::Member { .. } = role {
-            return Some(ended);
+        match role {
+            CallRole::Member { .. } => return Some(ended),
+            CallRole::Question(_) => {
+                self.questions -= 1;
+                ended.extra.get_or_insert_default().role = role;
+                return Some(ended);
+            }
+            CallRole::Alone | CallRole::Group(_) => {}
         }
         self.sessions[ended.caller].calls.remove(&ended.request);
         if ended.progress.has(CallProgress::INPUT_OPEN) {
@@ -312,6 +324,9 @@ impl Shard {
         let now = self.now;
         let Some(entry) = self.calls.get_mut(call) else { return count_dropped(self) };
         let (caller, request) = (entry.caller, entry.request);
+        if caller == NOBODY {
+            return count_dropped(self); // A question asks for the final result only.
+        }
         if let Some(extra) = entry.extra.as_mut() {
             if let Some(timeout) = extra.timeout.as_mut() {
                 timeout.renew(now);
@@ -335,6 +350,9 @@ impl Shard {
 
     fn call_yielded(&mut self, call: CallRef, attributes: &PayloadAttributes<'_>, payload: Payload<'_>) {
         let Some(ended) = self.end_call(call) else { return count_dropped(self) };
+        if ended.caller == NOBODY {
+            return self.question_ended(ended, QuestionAnswer::Result(payload.to_buf()));
+        }
         let Some(slot) = self.sessions[ended.caller].connection else { return count_dropped(self) };
         match self.result(slot, ended.caller, ended.request, false, attributes, payload) {
             Ok(()) => add(&self.counters().results, 1),
@@ -350,6 +368,9 @@ impl Shard {
         payload: Payload<'_>,
     ) {
         let Some(ended) = self.end_call(call) else { return count_dropped(self) };
+        if ended.caller == NOBODY {
+            return self.question_ended(ended, QuestionAnswer::failed(error, payload));
+        }
         let Some(slot) = self.sessions[ended.caller].connection else { return count_dropped(self) };
         let features = self.sessions[ended.caller].features;
         if attributes.is_transparent()

@@ -16,6 +16,7 @@ use wampline_routing::{
 use wampline_wire::{PayloadBuf, RegistrationId, RequestId, SessionId, SubscriptionId};
 
 use crate::meta::MetaCall;
+use crate::question::{Purpose, QuestionAnswer};
 
 /// What a lane counts for a frame beside its payload, in octets.
 const FRAME_BYTES: usize = 128;
@@ -47,6 +48,8 @@ pub(crate) enum Frame {
     Cancel { call: CallRef, mode: CancelMode },
     /// To the callee's shard, from itself: a callee has answered, and calls wait for it.
     CalleeFree { callee: SessionRef, registration: RegistrationId },
+    /// From this shard to itself: the answer to a question of the router's own. Must be told to whoever waits for it.
+    Answered { purpose: Purpose, answer: Box<QuestionAnswer> },
 }
 
 /// What a session asks of its realm's directory.

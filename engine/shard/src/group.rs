@@ -17,6 +17,7 @@ use wampline_wire::{Dict, Payload, PayloadBuf, RegistrationId, SessionId, Value}
 
 use crate::dealer::{CallExtra, reason_text};
 use crate::frame::{Frame, InvokeHead, NotInvoked, ReplyOutcome};
+use crate::question::Question;
 use crate::route::{Route, owned};
 use crate::shard::Shard;
 
@@ -30,6 +31,8 @@ pub(crate) enum CallRole {
     Group(Group),
     /// One callee's part of a group.
     Member { group: CallRef, session: SessionId },
+    /// A call that the router makes itself.
+    Question(Question),
 }
 
 /// A call to every callee.

@@ -230,6 +230,7 @@ impl Shard {
                 self.call_answered(call, outcome, &attributes, payload.as_payload());
             }
             Frame::Cancel { call, mode } => self.canceled(call, mode),
+            Frame::Answered { purpose, answer } => self.question_answered(purpose, *answer),
             Frame::CalleeFree { callee, registration } => {
                 if self.sessions.is_live(callee.slot, callee.guard) {
                     self.callee_free(callee.slot, registration);

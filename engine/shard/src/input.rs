@@ -101,7 +101,9 @@ impl Shard {
         let end = loop {
             match server.receive(&mut rest, &mut control) {
                 Ok(Some(Received::Message { octets, text })) => self.received(slot, octets, text),
+                Ok(Some(Received::Cookie { .. })) => {}
                 Ok(Some(Received::Established(established))) => {
+                    self.connections[slot].cookie = server.take_cookie();
                     self.connections[slot].establish(established);
                     if self.is_echo(slot) {
                         self.connections[slot].deadlines.hello = NEVER;

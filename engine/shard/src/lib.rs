@@ -26,6 +26,7 @@ mod meta;
 mod outbox;
 mod output;
 mod publish;
+mod question;
 mod register;
 mod route;
 mod session;
@@ -113,6 +114,37 @@ pub enum Action {
         /// Do not wait for anything.
         abort: bool,
     },
+    /// Ask a hook; the answer comes back with [`Shard::hook_answered`], exactly once, within a bounded time.
+    Ask {
+        /// What is asked.
+        question: HookQuestion,
+    },
+}
+
+/// A question for a program outside, which the driver asks over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookQuestion {
+    /// Names the question among those of this shard; the answer comes with it.
+    pub id: u64,
+    /// Which hook of the configuration is asked.
+    pub hook: u32,
+    /// What is posted: JSON.
+    pub body: Vec<u8>,
+}
+
+/// Why a hook gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookFailure {
+    /// It could not be connected to, or broke the connection.
+    Unreachable,
+    /// It took longer than it may.
+    TimedOut,
+    /// It answered with this status, which is none of 200 to 299.
+    Status(u16),
+    /// Its answer is no HTTP, or longer than it may be.
+    Malformed,
+    /// As many questions wait for it as may.
+    Busy,
 }
 
 /// How the router goes down (see the configuration's `shutdown`).

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use wampline_routing::uri::MatchPolicy;
-use wampline_routing::{CallOptions, CallProgress, CallRef, Disclose, SessionRef, Tried, error_uri};
+use wampline_routing::{CallOptions, CallProgress, CallRef, Disclose, RealmId, SessionRef, Tried, error_uri};
 use wampline_wire::{Payload, RegistrationId, SessionId};
 
 use crate::counters::add;
 use crate::dealer::reason_text;
 use crate::frame::{Frame, Invoke, InvokeHead, NotInvoked};
 use crate::leave::count_dropped;
+use crate::question::NOBODY;
 use crate::shard::Shard;
 
 /// Where a call is to go.
@@ -58,8 +59,9 @@ impl Shard {
         from: Option<u32>,
     ) {
         loop {
-            let Some(caller) = self.calls.get(call).map(|entry| entry.caller) else { return };
-            let Some(choice) = self.choose(caller, &route, options) else {
+            let Some(entry) = self.calls.get(call) else { return };
+            let (caller, realm) = (entry.caller, self.realm_of_call(entry));
+            let Some(choice) = self.choose(realm, &route, options) else {
                 return self.nobody_takes(call, &route);
             };
             if !route.tried.is_empty() {
@@ -87,11 +89,11 @@ impl Shard {
         }
     }
 
-    fn choose(&mut self, caller: u32, route: &Route<'_>, options: &CallOptions<'_>) -> Option<Choice> {
+    fn choose(&mut self, realm: RealmId, route: &Route<'_>, options: &CallOptions<'_>) -> Option<Choice> {
         if route.tried.is_exhausted() {
             return None;
         }
-        let (realm, random) = (self.sessions[caller].realm, &mut self.random);
+        let random = &mut self.random;
         let replica = &self.realms[realm.index()].replica;
         let admissible = |id: RegistrationId| match route.bound_to {
             Some(only) => id == only,
@@ -123,9 +125,12 @@ impl Shard {
         options: &CallOptions<'_>,
         choice: &Choice,
     ) -> InvokeHead {
-        let identity = &self.sessions[caller].identity;
         let asked = options.disclose_me || choice.disclose_caller;
-        let (is_disclosed, trust_level) = self.told_of_caller(caller, route.procedure, asked);
+        // The router itself is nobody whom a callee could be told of.
+        let (is_disclosed, trust_level) = match caller {
+            NOBODY => (false, None),
+            caller => self.told_of_caller(caller, route.procedure, asked),
+        };
         InvokeHead {
             call,
             callee: choice.callee,
@@ -137,7 +142,7 @@ impl Shard {
             progress: options.progress,
             is_continuation: false,
             timeout: options.timeout.filter(|_| choice.forward_timeout),
-            caller: is_disclosed.then(|| identity.clone()),
+            caller: is_disclosed.then(|| self.sessions[caller].identity.clone()),
             trust_level,
         }
     }

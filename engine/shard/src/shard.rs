@@ -101,6 +101,13 @@ pub struct Shard {
     /// When calls of this shard will have taken too long: time, slot, and what tells the call from others in that slot.
     pub(crate) call_timeouts: BinaryHeap<Reverse<(u64, u32, u32)>>,
     pub(crate) timed_calls: usize,
+    /// Calls of the router's own.
+    pub(crate) questions: usize,
+    /// Requests to hooks, by their id, with the connection that each is about.
+    pub(crate) hook_questions: AHashMap<u64, ConnKey>,
+    pub(crate) last_hook_question: u64,
+    #[cfg(test)]
+    pub(crate) test_answers: Vec<(u32, crate::question::QuestionAnswer)>,
     /// Octets of arguments kept for another callee.
     pub(crate) rerouting_octets: usize,
     pub(crate) arenas: [Arena; FORMS],
@@ -184,6 +191,11 @@ impl Shard {
             waiting: AHashMap::with_hasher(hasher.clone()),
             call_timeouts: BinaryHeap::new(),
             timed_calls: 0,
+            questions: 0,
+            hook_questions: AHashMap::with_hasher(hasher.clone()),
+            last_hook_question: 0,
+            #[cfg(test)]
+            test_answers: Vec::new(),
             rerouting_octets: 0,
             arenas: Default::default(),
             spare: SpareBuffers::default(),
@@ -218,7 +230,8 @@ impl Shard {
         self.now = now;
         let shared = self.shared.clone();
         let settings = &shared.config.listeners[listener.0 as usize];
-        let tls = settings.tls.as_ref().map(|config| ServerTls::new(config.clone()));
+        let machine = if settings.channel_binding { ServerTls::with_exporter } else { ServerTls::new };
+        let tls = settings.tls.as_ref().map(|config| machine(config.clone()));
         let is_broken = matches!(tls, Some(Err(_)));
         let tls = tls
             .and_then(Result::ok)
@@ -244,6 +257,7 @@ impl Shard {
             outbox: Outbox::default(),
             server: Some(Box::new(Server::new(settings.transport.clone()))),
             tls,
+            cookie: None,
             held: None,
             stash: Vec::new(),
             peer,
@@ -369,7 +383,7 @@ impl Shard {
                 self.unpark(key.slot, Parked::TURN);
             }
         }
-        set(&self.counters().calls_pending, self.calls.len());
+        set(&self.counters().calls_pending, self.calls.len() - self.questions);
         !self.inbox.is_empty()
             || !self.resumable.is_empty()
             || !self.departures.is_empty()
@@ -427,6 +441,8 @@ impl Shard {
         note("stubs", self.stubs.len());
         note("calls that wait for a callee", self.waiting.len());
         note("timed calls", self.timed_calls);
+        note("questions", self.questions);
+        note("questions to hooks", self.hook_questions.len());
         note("octets kept for another callee", self.rerouting_octets);
         note("departures", self.departures.len());
         for realm in &self.realms {

@@ -28,6 +28,11 @@ pub(crate) struct Timeout {
 }
 
 impl Timeout {
+    /// For a call that has this long from now on, whatever its realm allows.
+    pub(crate) fn starting(now: Now, span: Duration) -> Timeout {
+        Timeout { since: now.0, asked: None, limit: Some(span), is_forwarded: false }
+    }
+
     /// There was a progressive result: the time begins anew.
     pub(crate) fn renew(&mut self, now: Now) {
         self.since = now.0;
@@ -54,6 +59,11 @@ impl Shard {
         let since = self.now.0;
         let Some(extra) = self.extra(call) else { return };
         extra.timeout = Some(Timeout { since, asked, limit, is_forwarded: false });
+        self.count_timed(call);
+    }
+
+    /// A call has been given a time.
+    pub(crate) fn count_timed(&mut self, call: CallRef) {
         self.timed_calls += 1;
         self.sweep_timeouts();
         self.watch_call(call);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use wampline_driver::{DriverConfig, Endpoint};
 use wampline_shard as shard;
-use wampline_transports::server::{Options, Origins};
+use wampline_transports::server::{CookieError, CookieOptions, Options, Origins};
 
 use super::address::{Address, collide};
 use super::diagnostics::Diagnostics;
@@ -45,7 +45,8 @@ pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut 
     let pin = router.pin.get(found).unwrap_or(shards.is_none());
     let configured = router.driver.get(found);
     let driver = overrides.driver.unwrap_or(configured);
-    let driver = DriverConfig { driver, shards, pin, spin: router.spin.get(found), endpoints };
+    let driver =
+        DriverConfig { driver, shards, pin, spin: router.spin.get(found), endpoints, hooks: Vec::new() };
     let (filter, format) = (router.log.level.get(found), router.log.format.get(found));
     Settings {
         engine: shard::Config {
@@ -135,7 +136,12 @@ fn listener(raw: raw::Listener, folder: &Path, limit: usize, found: &mut Diagnos
         }
     });
     let tls_place = raw.tls.as_ref().map(|tls| tls.certificate.span());
-    let tls = raw.tls.and_then(|tls| terminate_tls(tls, folder, found));
+    let cookie = raw.cookie.and_then(|raw| cookie(raw, tls_place.is_some(), found));
+    let origins = origins(raw.origins.get(found));
+    let (tls, channel_binding) = match raw.tls {
+        Some(raw) => terminate_tls(raw, folder, found),
+        None => (None, false),
+    };
     if let (Some(tls_place), Some(Address::Unix(_))) = (tls_place, &address) {
         found.add(tls_place, "TLS is of no use on a Unix socket, expected a TCP address or no tls");
     }
@@ -156,14 +162,16 @@ fn listener(raw: raw::Listener, folder: &Path, limit: usize, found: &mut Diagnos
         websocket: protocols.contains(&Protocol::WebSocket),
         serializers,
         paths: raw.paths.get(found),
-        origins: origins(raw.origins.get(found)),
+        origins,
         assume_subprotocol: assumed,
         echo: false,
+        cookie,
         message_bytes_max: raw.message_bytes_max.take(found).unwrap_or(limit),
     };
     let engine = shard::Listener {
         transport: Arc::new(transport),
         tls,
+        channel_binding,
         ping_interval: raw.ping_interval.get(found),
         ping_timeout: raw.ping_timeout.get(found),
         connections_max: raw.connections_max.get(found),
@@ -182,21 +190,63 @@ fn origins(list: Vec<String>) -> Origins {
     }
 }
 
-fn terminate_tls(raw: raw::Tls, folder: &Path, found: &mut Diagnostics) -> Option<Arc<rustls::ServerConfig>> {
+/// The cookie of a listener, which may have TLS.
+fn cookie(raw: raw::Cookie, is_secure: bool, found: &mut Diagnostics) -> Option<CookieOptions> {
+    let (name_place, same_site_place) = (raw.name.span(), raw.same_site.span());
+    let (max_age, same_site) = (raw.max_age.get(found), raw.same_site.get(found));
+    let name = raw.name.take(found)?;
+    match CookieOptions::new(&name, max_age, same_site, is_secure) {
+        Ok(cookie) => Some(cookie),
+        Err(error) => {
+            let place = if error == CookieError::NoneWithoutTls { same_site_place } else { name_place };
+            found.add(place, format!("browsers would not take this cookie: {error}"));
+            None
+        }
+    }
+}
+
+/// TLS, and whether its connections can be bound to.
+fn terminate_tls(
+    raw: raw::Tls,
+    folder: &Path,
+    found: &mut Diagnostics,
+) -> (Option<Arc<rustls::ServerConfig>>, bool) {
     let (certificate_place, key_place) = (raw.certificate.span(), raw.key.span());
+    let (asked_place, authorities_place) = (raw.client_certificates.span(), raw.client_authorities.span());
+    let binding = raw.channel_binding.get(found);
     let versions = raw.versions.get(found);
     let (certificate, key) = (raw.certificate.take(found), raw.key.take(found));
-    let (certificate, key) = (folder.join(certificate?), folder.join(key?));
-    match tls::server_config(&certificate, &key, &versions) {
+    let asked = raw.client_certificates.get(found).0;
+    let authorities = raw.client_authorities.take(found);
+    match (&asked, &authorities) {
+        (Some(_), None) => found.add(
+            asked_place,
+            "client certificates cannot be checked, expected client_authorities beside this key",
+        ),
+        (None, Some(_)) => found.add(
+            authorities_place.clone(),
+            "nobody is asked for a certificate, expected client_certificates = \"optional\" or \"required\"",
+        ),
+        _ => {}
+    }
+    let clients = asked.zip(authorities).map(|(asked, path)| (folder.join(path), asked));
+    let (Some(certificate), Some(key)) = (certificate, key) else { return (None, binding) };
+    let files = tls::Files { certificate: folder.join(certificate), key: folder.join(key), clients };
+    let config = match tls::server_config(&files, &versions, binding) {
         Ok(config) => Some(config),
         // The list of versions has told what is wrong with it.
         Err(error) if error.part == Part::Versions && versions.is_empty() => None,
         Err(error) => {
-            let place = if error.part == Part::Key { key_place } else { certificate_place };
+            let place = match error.part {
+                Part::Key => key_place,
+                Part::Authorities => authorities_place,
+                Part::Certificate | Part::Versions => certificate_place,
+            };
             found.add(place, error.message);
             None
         }
-    }
+    };
+    (config, binding)
 }
 
 fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec<shard::Realm> {

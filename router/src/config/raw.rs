@@ -10,9 +10,11 @@ use wampline_driver::DriverChoice;
 use wampline_routing::Disclose;
 use wampline_routing::uri::MatchPolicy;
 use wampline_shard::{FeatureRules, MetaApi, RequestIds, ShutdownMode, UriRules};
+use wampline_transports::server::SameSite;
+use wampline_transports::tls::ClientCertificates;
 use wampline_wire::Serializer;
 
-use super::values::{Checked, Choice, Count, Named, OrOff, Pattern, Pin, Shards, Size, Span, Text};
+use super::values::{Checked, Choice, Count, Flag, Named, OrOff, Pattern, Pin, Shards, Size, Span, Text};
 use crate::logging::LogFormat;
 
 /// The longest message that any listener accepts: lengths travel in 24 bits on RawSocket, and 2^24 itself is never sent.
@@ -143,6 +145,10 @@ pub(super) struct Listener {
     #[serde(default)]
     #[schemars(with = "Tls")]
     pub tls: Option<Tls>,
+    /// A cookie that WebSocket clients are given.
+    #[serde(default)]
+    #[schemars(with = "Cookie")]
+    pub cookie: Option<Cookie>,
     /// The longest message accepted here; `limits.message_bytes_max` unless set.
     #[serde(default)]
     pub message_bytes_max: Checked<Size<MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX, 0>>,
@@ -169,6 +175,30 @@ pub(super) struct Tls {
     /// The protocol versions on offer.
     #[serde(default)]
     pub versions: Choices<TlsVersion>,
+    /// Whether clients are asked for a certificate.
+    #[serde(default)]
+    pub client_certificates: Checked<Choice<Asked>>,
+    /// PEM file with the authorities that client certificates must lead to.
+    #[serde(default)]
+    pub client_authorities: Checked<Text>,
+    /// Whether an authentication can be bound to its connection.
+    #[serde(default)]
+    pub channel_binding: Checked<Flag<false>>,
+}
+
+/// A cookie that browsers are given.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Cookie {
+    /// Its name.
+    pub name: Checked<Text>,
+    /// How long browsers keep it.
+    #[serde(default)]
+    pub max_age: Checked<Span<{ S }, { 8760 * H }, { 24 * H }>>,
+    /// With which requests browsers send it along.
+    #[serde(default)]
+    pub same_site: Checked<Choice<SameSite>>,
 }
 
 /// A realm and its rules.
@@ -305,6 +335,10 @@ pub enum TlsVersion {
     V1_3,
 }
 
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked(pub Option<ClientCertificates>);
+
 /// A serializer under its WebSocket subprotocol identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Subprotocol(pub Serializer);
@@ -334,6 +368,19 @@ impl Named for Subprotocol {
 impl Named for TlsVersion {
     const CHOICES: &'static [(&'static str, TlsVersion)] =
         &[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)];
+}
+
+impl Named for Asked {
+    const CHOICES: &'static [(&'static str, Asked)] = &[
+        ("off", Asked(None)),
+        ("optional", Asked(Some(ClientCertificates::Optional))),
+        ("required", Asked(Some(ClientCertificates::Required))),
+    ];
+}
+
+impl Named for SameSite {
+    const CHOICES: &'static [(&'static str, SameSite)] =
+        &[("strict", SameSite::Strict), ("lax", SameSite::Lax), ("none", SameSite::None)];
 }
 
 impl Named for ShutdownMode {

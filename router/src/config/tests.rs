@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use wampline_driver::{DriverChoice, Endpoint};
 use wampline_routing::Disclose;
 use wampline_shard::{FeatureRules, Limits, MetaApi, RequestIds, RetainedLimits, ShutdownMode, UriRules};
-use wampline_transports::server::Origins;
+use wampline_transports::server::{CookieOptions, Origins, SameSite};
 use wampline_wire::Serializer;
 
 use super::*;
@@ -456,4 +456,28 @@ history = [{ uri = "", match = "prefix" }, { uri = "", match = "prefix" }]
             "w.toml:5:52: \"\" has a history already, expected one",
         ],
     );
+}
+
+#[test]
+fn cookies() {
+    let listener = "[[listeners]]\nlisten = \"127.0.0.1:8080\"\n[listeners.cookie]\n";
+    let settings = valid(&format!("{listener}name = \"sid\"\nmax_age = \"2h\"\nsame_site = \"lax\""));
+    let expected = CookieOptions::new("sid", Duration::from_secs(7200), SameSite::Lax, false);
+    assert_eq!(settings.engine.listeners[0].transport.cookie, expected.ok());
+    let settings = valid(&format!("{listener}name = \"sid\""));
+    let expected = CookieOptions::new("sid", Duration::from_secs(86_400), SameSite::Strict, false);
+    assert_eq!(settings.engine.listeners[0].transport.cookie, expected.ok());
+    assert_eq!(valid("").engine.listeners[0].transport.cookie, None);
+    for (text, at, why) in [
+        (
+            "name = \"a b\"",
+            "4:8",
+            "expected a name of letters, digits and \"-_.!#$%&'*+^`|~\", at most 64 of them",
+        ),
+        ("name = \"__Host-a\"", "4:8", "names that begin with __Host- or __Secure- take a listener with TLS"),
+        ("name = \"a\"\nsame_site = \"none\"", "5:13", "same_site = \"none\" takes a listener with TLS"),
+    ] {
+        let message = format!("w.toml:{at}: browsers would not take this cookie: {why}");
+        check(&format!("{listener}{text}"), &[&message]);
+    }
 }

@@ -357,6 +357,26 @@ impl Setting for Shards {
     }
 }
 
+/// Yes or no.
+#[derive(Debug)]
+pub(super) struct Flag<const DEFAULT: bool>;
+
+impl<const DEFAULT: bool> Setting for Flag<DEFAULT> {
+    type Out = bool;
+
+    fn read(value: &Value) -> Result<bool, String> {
+        value.as_bool().ok_or_else(|| unexpected(value, "true or false"))
+    }
+
+    fn default() -> Option<bool> {
+        Some(DEFAULT)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "boolean", "default": DEFAULT })
+    }
+}
+
 /// Whether executors are pinned to cores: a boolean, or `"auto"` (`None`): when every core has its shard.
 #[derive(Debug)]
 pub(super) struct Pin;

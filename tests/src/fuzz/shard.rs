@@ -251,6 +251,7 @@ fn config() -> Config {
     config.listeners.push(Listener {
         transport: transport.into(),
         tls: None,
+        channel_binding: false,
         ping_interval: Some(Duration::from_secs(1)),
         ping_timeout: Duration::from_secs(2),
         connections_max: Some(3),

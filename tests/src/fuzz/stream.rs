@@ -68,6 +68,7 @@ fn settings(input: &mut Input<'_>) -> (Options, usize) {
         rawsocket: flags & 2 == 0,
         websocket: flags & 4 == 0,
         assume_subprotocol: (flags & 8 != 0).then_some(wampline_wire::Serializer::Json),
+        cookie: (flags & 16 != 0).then(transcript::cookie),
         message_bytes_max: MESSAGE_BYTES_MAX,
         ..transcript::options()
     };

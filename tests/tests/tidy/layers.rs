@@ -8,34 +8,50 @@ use crate::source::{code_of, has_word, without_tests};
 
 /// The crates of the workspace: folder, name, and the crates of the workspace that it may depend on.
 ///
-/// wire <- routing, wire <- transports, both <- shard <- driver <- router. The load generator uses wire and the client side
+/// wire <- routing, auth, transports, all <- shard <- driver <- router. The load generator uses wire and the client side
 /// of transports. Nothing depends on tests and bench-harness, which may use whatever is pure.
 const CRATES: &[(&str, &str, &[&str])] = &[
     ("engine/wire", "wampline-wire", &[]),
     ("engine/routing", "wampline-routing", &["wampline-wire"]),
+    ("engine/auth", "wampline-auth", &["wampline-wire"]),
     ("transports", "wampline-transports", &["wampline-wire"]),
-    ("engine/shard", "wampline-shard", &["wampline-wire", "wampline-routing", "wampline-transports"]),
-    ("engine/driver", "wampline-driver", &["wampline-wire", "wampline-transports", "wampline-shard"]),
+    (
+        "engine/shard",
+        "wampline-shard",
+        &["wampline-wire", "wampline-routing", "wampline-auth", "wampline-transports"],
+    ),
+    (
+        "engine/driver",
+        "wampline-driver",
+        &["wampline-wire", "wampline-auth", "wampline-transports", "wampline-shard"],
+    ),
     (
         "router",
         "wampline",
-        &["wampline-wire", "wampline-routing", "wampline-transports", "wampline-shard", "wampline-driver"],
+        &[
+            "wampline-wire",
+            "wampline-routing",
+            "wampline-auth",
+            "wampline-transports",
+            "wampline-shard",
+            "wampline-driver",
+        ],
     ),
     ("loadgen", "wampline-loadgen", &["wampline-wire", "wampline-transports"]),
     (
         "bench-harness",
         "wampline-bench",
-        &["wampline-wire", "wampline-routing", "wampline-transports", "wampline-shard"],
+        &["wampline-wire", "wampline-routing", "wampline-auth", "wampline-transports", "wampline-shard"],
     ),
     (
         "tests",
         "wampline-tests",
-        &["wampline-wire", "wampline-routing", "wampline-transports", "wampline-shard"],
+        &["wampline-wire", "wampline-routing", "wampline-auth", "wampline-transports", "wampline-shard"],
     ),
 ];
 
 /// Crates without sockets, threads and clocks, whatever runs them.
-const PURE: &[&str] = &["engine/wire", "engine/routing", "transports", "engine/shard"];
+const PURE: &[&str] = &["engine/wire", "engine/routing", "engine/auth", "transports", "engine/shard"];
 
 /// Packages that bring sockets, threads, clocks or an executor.
 const IMPURE_PACKAGES: &[&str] = &[
@@ -123,7 +139,10 @@ fn arrows_point_one_way() {
             }
         }
     }
-    assert_none("dependencies go down, wire <- routing, transports <- shard <- driver <- router", offences);
+    assert_none(
+        "dependencies go down, wire <- routing, auth, transports <- shard <- driver <- router",
+        offences,
+    );
 }
 
 #[test]

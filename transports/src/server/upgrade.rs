@@ -7,7 +7,7 @@ use crate::http::{self, HEADERS_MAX, Refusal};
 use crate::websocket::handshake;
 
 /// What a request that is granted has led to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Granted {
     pub(super) serializer: Serializer,
     /// The value of `Sec-WebSocket-Accept`.
@@ -17,8 +17,8 @@ pub(super) struct Granted {
 }
 
 impl Granted {
-    /// Appends the response.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Appends the response; `more` appends further headers, each from its CRLF on.
+    pub(super) fn write(&self, out: &mut Vec<u8>, more: impl FnOnce(&mut Vec<u8>)) {
         out.extend_from_slice(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
               Sec-WebSocket-Accept: ",
@@ -28,12 +28,13 @@ impl Granted {
             out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
             out.extend_from_slice(self.serializer.subprotocol().as_bytes());
         }
+        more(out);
         out.extend_from_slice(b"\r\n\r\n");
     }
 }
 
-/// Judges a request by its head.
-pub(super) fn judge(head: &[u8], options: &Options) -> Result<Granted, Refusal> {
+/// Judges a request by its head. Returns the listener's cookie too, if the request brings it.
+pub(super) fn judge(head: &[u8], options: &Options) -> Result<(Granted, Option<Box<str>>), Refusal> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
@@ -47,7 +48,8 @@ pub(super) fn judge(head: &[u8], options: &Options) -> Result<Granted, Refusal> 
     let key = check_upgrade(headers)?;
     check_origin(headers, options)?;
     let (serializer, is_named) = subprotocol(headers, options)?;
-    Ok(Granted { serializer, accept: handshake::accept(key), is_named })
+    let cookie = options.cookie.as_ref().and_then(|cookie| cookie.find(headers));
+    Ok((Granted { serializer, accept: handshake::accept(key), is_named }, cookie))
 }
 
 /// A head that no bound could hold.

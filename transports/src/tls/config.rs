@@ -7,6 +7,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
@@ -40,6 +42,15 @@ pub enum Trust<'a> {
     Roots(&'a [u8]),
     /// Every server. For load tests against one's own router: whoever sits in between is not noticed.
     Anything,
+}
+
+/// Whether clients are to show certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// They may: one that does not lead to an authority ends the handshake, none at all does not.
+    Optional,
+    /// They must.
+    Required,
 }
 
 /// Why a configuration could not be made.
@@ -109,6 +120,21 @@ pub fn server_config(
     Ok(Arc::new(config))
 }
 
+/// What checks client certificates: they must lead to one of these authorities, in PEM, and be valid at the time. Their revocation
+/// is not looked at.
+pub fn client_verifier(
+    authorities: &[u8],
+    which: ClientCertificates,
+) -> Result<Arc<dyn ClientCertVerifier>, ConfigError> {
+    let roots = Arc::new(parse_roots(authorities)?);
+    let builder = WebPkiClientVerifier::builder_with_provider(roots, provider());
+    let builder = match which {
+        ClientCertificates::Optional => builder.allow_unauthenticated(),
+        ClientCertificates::Required => builder,
+    };
+    builder.build().map_err(|error| ConfigError::Refused(error.to_string()))
+}
+
 /// A client that trusts these and has no certificate of its own.
 pub fn client_config(trust: Trust<'_>, versions: Versions) -> Result<Arc<ClientConfig>, ConfigError> {
     let provider = provider();
@@ -116,13 +142,7 @@ pub fn client_config(trust: Trust<'_>, versions: Versions) -> Result<Arc<ClientC
         .with_protocol_versions(versions.supported())
         .map_err(refused)?;
     let config = match trust {
-        Trust::Roots(pem) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in parse_certificates(pem)? {
-                roots.add(certificate).map_err(refused)?;
-            }
-            builder.with_root_certificates(roots)
-        }
+        Trust::Roots(pem) => builder.with_root_certificates(parse_roots(pem)?),
         Trust::Anything => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer { provider }))
         }
@@ -143,6 +163,14 @@ fn parse_certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Config
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| ConfigError::CertificatePem(error.to_string()))?;
     if certificates.is_empty() { Err(ConfigError::NoCertificate) } else { Ok(certificates) }
+}
+
+fn parse_roots(pem: &[u8]) -> Result<RootCertStore, ConfigError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in parse_certificates(pem)? {
+        roots.add(certificate).map_err(refused)?;
+    }
+    Ok(roots)
 }
 
 fn parse_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, ConfigError> {

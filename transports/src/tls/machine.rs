@@ -73,6 +73,10 @@ impl<S: Side> Machine<S> {
         self.progress
     }
 
+    pub(super) fn side(&self) -> &S {
+        &self.side
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         self.held.capacity()
     }

@@ -1,14 +1,19 @@
 //! Runs a server over octets and writes down what came out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wampline_transports::Framing;
-use wampline_transports::server::{Established, Fault, FaultKind, Options, Origins, Received, Server};
+use wampline_transports::server::{
+    COOKIE_BYTES, CookieOptions, Established, Fault, FaultKind, Options, Origins, Received, SameSite, Server,
+};
 use wampline_wire::Serializer;
 
 /// What came out of a stream, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
+    /// With what the request brought.
+    Cookie(Option<String>),
     Established(Established),
     Text(Vec<u8>),
     Binary(Vec<u8>),
@@ -45,6 +50,9 @@ impl Transcript {
 
     /// The transcript of what follows the handshake: without the event and the octets of the handshake.
     pub(crate) fn after_handshake(mut self) -> Transcript {
+        if let Event::Cookie(_) = self.events[0] {
+            self.events.remove(0);
+        }
         assert!(matches!(self.events.remove(0), Event::Established(_)));
         let end = match self.control[0] {
             0x7F => 4,
@@ -65,13 +73,25 @@ pub(crate) fn options() -> Options {
         origins: Origins::SameHostOrLoopback,
         assume_subprotocol: None,
         echo: false,
+        cookie: None,
         message_bytes_max: 1 << 20,
     }
+}
+
+/// A cookie for a listener to give.
+pub(crate) fn cookie() -> CookieOptions {
+    CookieOptions::new("sid", Duration::from_secs(3600), SameSite::Lax, true).unwrap()
 }
 
 pub(crate) fn server(options: &Options) -> Server {
     Server::new(Arc::new(options.clone()))
 }
+
+/// A cookie that is known; any other is answered with a new one.
+pub(crate) const KNOWN: &str = "known";
+
+/// What a new one is made of.
+pub(crate) const RANDOM: [u8; COOKIE_BYTES] = [0; COOKIE_BYTES];
 
 /// Hands octets to a server until it has used them all up.
 pub(crate) fn feed(server: &mut Server, octets: &[u8], transcript: &mut Transcript) {
@@ -80,6 +100,13 @@ pub(crate) fn feed(server: &mut Server, octets: &[u8], transcript: &mut Transcri
     loop {
         let event = match server.receive(&mut input, &mut transcript.control) {
             Ok(None) => break,
+            Ok(Some(Received::Cookie { brought })) => {
+                let brought = brought.map(str::to_owned);
+                if brought.as_deref() != Some(KNOWN) {
+                    server.set_cookie(RANDOM);
+                }
+                Event::Cookie(brought)
+            }
             Ok(Some(Received::Established(established))) => Event::Established(established),
             Ok(Some(Received::Message { octets, text: true })) => Event::Text(octets.to_vec()),
             Ok(Some(Received::Message { octets, text: false })) => Event::Binary(octets.to_vec()),

@@ -1,10 +1,12 @@
 //! The HTTP request that opens a WebSocket (RFC 6455, section 4.2).
 
 use wampline_transports::Framing;
-use wampline_transports::server::{Established, FaultKind, Options, Origins};
+use wampline_transports::server::{Established, FaultKind, Options, Origins, Received};
 use wampline_wire::Serializer;
 
-use crate::transcript::{Event, REQUEST, Transcript, feed, options, run, serve, server};
+use crate::transcript::{
+    Event, KNOWN, RANDOM, REQUEST, Transcript, cookie, feed, options, run, serve, server,
+};
 
 /// The same request with one text replaced by another.
 fn request(from: &str, to: &str) -> String {
@@ -170,6 +172,75 @@ fn web_pages_of_other_origins() {
     granted(&also, &from("https://app.good.example"), Serializer::Json, Some("wamp.2.json"));
     refused(&also, &from("null"), "403 Forbidden", "`origins`");
     granted(&origins(Origins::Any), &from("https://evil.example"), Serializer::Json, Some("wamp.2.json"));
+}
+
+/// A listener with a cookie, and a request that brings these.
+fn with_cookies(cookies: &str) -> (Options, String) {
+    let options = Options { cookie: Some(cookie()), ..options() };
+    (options, request("Host:", &format!("{cookies}Host:")))
+}
+
+#[test]
+fn a_browser_without_our_cookie_is_given_one() {
+    for cookies in ["", "Cookie: a=b\r\n", "Cookie: a=b; sid=stranger\r\n", "Cookie: sid=not ours\r\n"] {
+        let (options, request) = with_cookies(cookies);
+        let transcript = serve(&options, request.as_bytes());
+        let brought = cookies.contains("stranger").then(|| "stranger".to_owned());
+        assert_eq!(transcript.events[0], Event::Cookie(brought), "{cookies}");
+        assert!(matches!(transcript.events[1..], [Event::Established(_)]));
+        let head = transcript.control_text();
+        let fresh = "A".repeat(43);
+        let set = format!(
+            "\r\nSet-Cookie: sid={fresh}; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax; Secure\r\n\r\n"
+        );
+        assert!(head.starts_with("HTTP/1.1 101 ") && head.ends_with(&set), "{head}");
+        let mut server = server(&options);
+        feed(&mut server, request.as_bytes(), &mut Transcript::default());
+        let cookie = server.take_cookie().unwrap();
+        assert_eq!((&*cookie.value, cookie.is_fresh), (&*fresh, true));
+        assert_eq!(server.take_cookie(), None, "once");
+    }
+}
+
+#[test]
+fn a_browser_with_our_cookie_keeps_it() {
+    let (options, request) = with_cookies(&format!("Cookie: a=b; sid={KNOWN}\r\n"));
+    let transcript = serve(&options, request.as_bytes());
+    assert_eq!(transcript.events[0], Event::Cookie(Some(KNOWN.to_owned())));
+    assert!(!transcript.control_text().contains("Cookie"), "{}", transcript.control_text());
+    let mut server = server(&options);
+    feed(&mut server, request.as_bytes(), &mut Transcript::default());
+    let cookie = server.take_cookie().unwrap();
+    assert_eq!((&*cookie.value, cookie.is_fresh), (KNOWN, false));
+}
+
+#[test]
+fn cookies_are_for_browsers_that_are_let_in() {
+    let (giving, request) = with_cookies("");
+    let transcript = serve(&giving, request.replace("13", "12").as_bytes());
+    complete_refusal(&transcript, "426 Upgrade Required", "");
+    assert!(!transcript.control_text().contains("Cookie"));
+    let raw = serve(&giving, b"\x7F\xF1\0\0");
+    assert!(matches!(raw.events[..], [Event::Established(_)]));
+    // Without such an option nobody looks for one, and nobody can set one.
+    granted(&options(), &request, Serializer::Json, Some("wamp.2.json"));
+    let mut plain = server(&options());
+    plain.set_cookie(RANDOM);
+    feed(&mut plain, request.as_bytes(), &mut Transcript::default());
+    assert_eq!(plain.take_cookie(), None);
+}
+
+#[test]
+fn no_room_after_the_cookie() {
+    let (options, request) = with_cookies("");
+    let (mut server, mut control) = (server(&options), Vec::new());
+    let mut octets = request.into_bytes();
+    let mut input = &mut octets[..];
+    assert_eq!(server.receive(&mut input, &mut control), Ok(Some(Received::Cookie { brought: None })));
+    assert!(server.is_mid_message() && control.is_empty());
+    server.refuse_busy(&mut control);
+    assert!(control.starts_with(b"HTTP/1.1 503 "));
+    assert_eq!(server.receive(&mut input, &mut control), Ok(None));
 }
 
 #[test]

@@ -4,10 +4,12 @@ use std::net::Shutdown as Direction;
 use std::time::Duration;
 
 use socket2::SockRef;
-use wampline_shard::{ConnKey, Now};
+use wampline_shard::{ConnKey, HookQuestion, Now};
 
 use super::Task;
 use crate::conns::Stage;
+use crate::counters::DriverCounters;
+use crate::hooks::HookAnswer;
 use crate::outgoing::Outgoing;
 use crate::port::Port;
 use crate::seam::{Act, Core};
@@ -25,7 +27,28 @@ impl<C: Core, P: Port<C::Output>> Task<C, P> {
                 Act::PauseRead(key) => self.pause(key),
                 Act::ResumeRead(key) => self.resume(key),
                 Act::Close { key, abort } => self.close(now, key, abort),
+                Act::Ask(question) => self.ask(now, question),
             }
+        }
+    }
+
+    fn ask(&mut self, now: Now, question: HookQuestion) {
+        DriverCounters::count(&self.counters().hook_questions);
+        let id = question.id;
+        if let Err(failure) = self.hooks.ask(self.id, question) {
+            DriverCounters::count(&self.counters().hook_failures);
+            self.core.hook_answered(now, id, Err(failure));
+            self.has_told = true;
+        }
+    }
+
+    /// Hands over what hooks have answered.
+    pub(super) fn take_answers(&mut self, now: Now) {
+        while let Some(HookAnswer { id, result }) = self.common.desks[self.id].answers.pop() {
+            if result.is_err() {
+                DriverCounters::count(&self.counters().hook_failures);
+            }
+            self.core.hook_answered(now, id, result);
         }
     }
 
@@ -41,7 +64,7 @@ impl<C: Core, P: Port<C::Output>> Task<C, P> {
         }
         conn.sending = true;
         if let Some((output, octets)) = self.port.send(token, conn, output) {
-            self.has_sent = true;
+            self.has_told = true;
             self.go_on_sending(now, token, output, octets);
         }
     }

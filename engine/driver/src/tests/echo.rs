@@ -1,9 +1,9 @@
 //! A core that echoes, so that the driver can be tested without the engine.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use slab::Slab;
-use wampline_shard::{ConnKey, ListenerId, Now, Peer, ShardId, ShutdownMode};
+use wampline_shard::{ConnKey, HookFailure, HookQuestion, ListenerId, Now, Peer, ShardId, ShutdownMode};
 
 use super::runs::Runs;
 use crate::outgoing::Outgoing;
@@ -27,6 +27,8 @@ pub(super) enum Mode {
     Panic,
     /// Send this many octets in answer to the first ones and stay.
     Pour(usize),
+    /// Post them to a hook and send back what it answers, or why it does not.
+    Ask(u32),
     /// Close by itself this long after accepting (nanoseconds).
     CloseAfter(u64),
 }
@@ -74,6 +76,9 @@ pub(super) struct Echo {
     /// By destination: parcels that wait for the end of the turn or for room in the lane.
     outbound: Vec<VecDeque<Parcels>>,
     deadlines: VecDeque<(Now, ConnKey)>,
+    /// Who waits for an answer; an answer comes once.
+    asked: HashMap<u64, ConnKey>,
+    last_question: u64,
     down: bool,
 }
 
@@ -89,6 +94,8 @@ impl Echo {
             actions: VecDeque::new(),
             outbound,
             deadlines: VecDeque::new(),
+            asked: HashMap::new(),
+            last_question: 0,
             down: false,
         }
     }
@@ -196,6 +203,12 @@ impl Core for Echo {
             Mode::AnswerAndClose(_) => {}
             Mode::Abort => self.close(key, true),
             Mode::Panic => panic!("the test asked for it"),
+            Mode::Ask(hook) => {
+                self.last_question += 1;
+                self.asked.insert(self.last_question, key);
+                let body = octets.to_vec();
+                self.actions.push_back(Act::Ask(HookQuestion { id: self.last_question, hook, body }));
+            }
             Mode::Pour(len) => {
                 for _ in 0..len.div_ceil(10_000) {
                     self.queue(key, vec![5; 10_000]);
@@ -242,6 +255,11 @@ impl Core for Echo {
                 self.post(parcel.origin, parcel);
             }
         }
+    }
+
+    fn hook_answered(&mut self, _now: Now, id: u64, answer: Result<Vec<u8>, HookFailure>) {
+        let key = self.asked.remove(&id).expect("an answer to each question, and one");
+        self.queue(key, answer.unwrap_or_else(|failure| format!("{failure:?}").into()));
     }
 
     fn next_deadline(&self) -> Option<Now> {
