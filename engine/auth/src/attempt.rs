@@ -113,9 +113,9 @@ impl Pending {
     /// A ticket against the sources, in order.
     fn ticket(self, ticket: &str) -> Step {
         let method = Method::Ticket;
-        let presented = Ticket::digest_of(ticket);
+        let presented = Ticket::presented(ticket);
         // Compared with when nobody knows the principal: nothing has this digest.
-        let nobody = Ticket::sha256([0; 32]);
+        let nobody = Ticket::nobodys();
         for source in self.realm.sources(method) {
             let Source::Principals(store) = source else { continue };
             let principals = store.current();

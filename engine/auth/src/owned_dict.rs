@@ -31,9 +31,21 @@ impl OwnedDict {
         pairs.reverse();
         OwnedDict::new(&pairs)
     }
+    /// The dict of our own texts, numbers and booleans.
+    pub(crate) fn of(pairs: &[(&str, Value<'_>)]) -> OwnedDict {
+        OwnedDict::new(pairs).expect("invariant: nothing in it is inexpressible")
+    }
+    /// The dict with one entry more, in the place of one of the same key.
+    pub(crate) fn with(&self, key: &str, value: Value<'_>) -> OwnedDict {
+        let entries: Vec<_> = self.as_dict().iter().filter(|(present, _)| present != key).collect();
+        let mut pairs: Vec<(&str, Value<'_>)> =
+            entries.iter().map(|(key, value)| (&**key, value.clone())).collect();
+        pairs.push((key, value));
+        OwnedDict::of(&pairs)
+    }
     /// The dict without entries.
     pub fn empty() -> OwnedDict {
-        OwnedDict::new(&[]).expect("invariant: nothing in it is inexpressible")
+        OwnedDict::of(&[])
     }
     /// The dict, to be read or written into a message.
     pub fn as_dict(&self) -> Dict<'_> {
@@ -65,6 +77,9 @@ mod tests {
         let copy = OwnedDict::copy(&read).unwrap();
         assert_eq!(copy, dict);
         assert!(OwnedDict::empty().as_dict().is_empty());
+        let more = dict.with("d", Value::Uint(2)).with("e", Value::Null);
+        assert_eq!(more.as_dict().get("d").unwrap().as_u64(), Some(2));
+        assert_eq!(more.as_dict().iter().count(), 3);
     }
 
     #[test]

@@ -6,14 +6,28 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::admission::{Grant, check_name};
 use crate::authid::AUTHID_BYTES_MAX;
+use crate::decoy::Shapes;
 use crate::error::ConfigError;
-use crate::{Method, Ticket};
+use crate::scram::Dialect;
+use crate::{CertificateName, ClientCertificate, CraSecret, Method, PublicKey, ScramRecord, Ticket};
 
-/// A set of principals, each with what it proves itself by.
+/// A set of principals, each with what it proves itself by. One authid may stand under several methods; under each it
+/// has a grant of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Principals {
-    tickets: HashMap<Box<str>, Principal<Ticket>>,
+    tickets: Table<Ticket>,
+    wampcra: Table<CraSecret>,
+    wamp_scram: Table<ScramRecord>,
+    scram: Table<ScramRecord>,
+    cryptosign: Table<Box<[PublicKey]>>,
+    /// The authid of each key.
+    keys: HashMap<PublicKey, Box<str>>,
+    /// The authid and grant of each name in certificates.
+    certificates: HashMap<CertificateName, (Box<str>, Grant)>,
+    shapes: Shapes,
 }
+
+type Table<S> = HashMap<Box<str>, Principal<S>>;
 
 /// What one principal proves itself by, and what it gets.
 #[derive(Clone, Debug)]
@@ -23,17 +37,139 @@ pub(crate) struct Principal<S> {
 }
 
 impl Principals {
-    /// The principal `authid` with this ticket. The secret and its kind are plainly named by [`Ticket`].
+    /// The principal `authid` of method `ticket`.
     ///
     /// # Errors
-    /// If there is a ticket of that principal, or its authid is empty or too long.
+    /// If the principal has a ticket already, or its authid is empty or longer than 255 octets.
     pub fn add_ticket(&mut self, authid: &str, ticket: Ticket, grant: Grant) -> Result<(), ConfigError> {
         add(&mut self.tickets, Method::Ticket, authid, ticket, grant)
     }
-    /// The principal `authid` with a ticket.
+    /// The principal `authid` of method `wampcra`.
+    ///
+    /// # Errors
+    /// As [`Principals::add_ticket`].
+    pub fn add_wampcra(&mut self, authid: &str, secret: CraSecret, grant: Grant) -> Result<(), ConfigError> {
+        self.shapes.note_wampcra(&grant.role, &secret);
+        add(&mut self.wampcra, Method::WampCra, authid, secret, grant)
+    }
+    /// The principal `authid` of method `wamp-scram` or `scram`, by the record's dialect.
+    ///
+    /// # Errors
+    /// As [`Principals::add_ticket`].
+    pub fn add_scram(&mut self, authid: &str, record: ScramRecord, grant: Grant) -> Result<(), ConfigError> {
+        self.shapes.note_scram(&record);
+        match record.dialect() {
+            Dialect::Specification => add(&mut self.wamp_scram, Method::WampScram, authid, record, grant),
+            Dialect::Crossbar => add(&mut self.scram, Method::Scram, authid, record, grant),
+        }
+    }
+    /// The principal `authid` of method `cryptosign`, who may use any of these keys.
+    ///
+    /// # Errors
+    /// As [`Principals::add_ticket`]; also if there is no key, or one of them is another principal's: a session may
+    /// join by its key alone.
+    pub fn add_cryptosign(
+        &mut self,
+        authid: &str,
+        keys: &[PublicKey],
+        grant: Grant,
+    ) -> Result<(), ConfigError> {
+        if keys.is_empty() {
+            return Err(ConfigError::Missing { what: "key" });
+        }
+        let is_taken = |key: &&PublicKey| self.keys.get(key).is_some_and(|owner| &**owner != authid);
+        if let Some(key) = keys.iter().find(is_taken) {
+            return Err(ConfigError::Duplicate { method: Method::Cryptosign, name: key.to_hex().into() });
+        }
+        add(&mut self.cryptosign, Method::Cryptosign, authid, keys.into(), grant)?;
+        self.keys.extend(keys.iter().map(|key| (*key, Box::from(authid))));
+        Ok(())
+    }
+    /// The principal `authid` of method `tls`, whose certificate has this name. It may have several.
+    ///
+    /// # Errors
+    /// If the authid is empty or longer than 255 octets, or the name is there already.
+    pub fn add_certificate(
+        &mut self,
+        authid: &str,
+        name: CertificateName,
+        grant: Grant,
+    ) -> Result<(), ConfigError> {
+        check_name("authid", authid, AUTHID_BYTES_MAX)?;
+        match self.certificates.entry(name) {
+            Entry::Occupied(entry) => {
+                Err(ConfigError::Duplicate { method: Method::Tls, name: entry.key().to_string().into() })
+            }
+            Entry::Vacant(entry) => {
+                entry.insert((authid.into(), grant));
+                Ok(())
+            }
+        }
+    }
+    /// The methods that there are principals of.
+    pub fn methods(&self) -> impl Iterator<Item = Method> {
+        let present = [
+            (Method::Ticket, self.tickets.is_empty()),
+            (Method::WampCra, self.wampcra.is_empty()),
+            (Method::WampScram, self.wamp_scram.is_empty()),
+            (Method::Scram, self.scram.is_empty()),
+            (Method::Cryptosign, self.cryptosign.is_empty()),
+            (Method::Tls, self.certificates.is_empty()),
+        ];
+        present.into_iter().filter(|(_, is_empty)| !is_empty).map(|(method, _)| method)
+    }
+    /// Every role that is granted, some more than once: for a check that they exist.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        let tables = grants(&self.tickets)
+            .chain(grants(&self.wampcra))
+            .chain(grants(&self.wamp_scram))
+            .chain(grants(&self.scram))
+            .chain(grants(&self.cryptosign));
+        tables.chain(self.certificates.values().map(|(_, grant)| grant)).map(|grant| &*grant.role)
+    }
+
     pub(crate) fn ticket(&self, authid: &str) -> Option<&Principal<Ticket>> {
         self.tickets.get(authid)
     }
+    pub(crate) fn wampcra(&self, authid: &str) -> Option<&Principal<CraSecret>> {
+        self.wampcra.get(authid)
+    }
+    pub(crate) fn scram(&self, dialect: Dialect, authid: &str) -> Option<&Principal<ScramRecord>> {
+        match dialect {
+            Dialect::Specification => self.wamp_scram.get(authid),
+            Dialect::Crossbar => self.scram.get(authid),
+        }
+    }
+    pub(crate) fn cryptosign(&self, authid: &str) -> Option<&Principal<Box<[PublicKey]>>> {
+        self.cryptosign.get(authid)
+    }
+    pub(crate) fn authid_of_key(&self, key: &PublicKey) -> Option<&str> {
+        self.keys.get(key).map(|authid| &**authid)
+    }
+    pub(crate) fn certificate(&self, certificate: &ClientCertificate) -> Option<&(Box<str>, Grant)> {
+        if self.certificates.is_empty() {
+            return None;
+        }
+        CertificateName::all_of(certificate).find_map(|name| self.certificates.get(&name))
+    }
+    pub(crate) fn shapes(&self) -> &Shapes {
+        &self.shapes
+    }
+    /// What the principal has now that a method admitted before; `None` if it is not there any more.
+    pub(crate) fn grant(&self, method: Method, authid: &str) -> Option<&Grant> {
+        match method {
+            Method::Ticket => self.tickets.get(authid).map(|found| &found.grant),
+            Method::WampCra => self.wampcra.get(authid).map(|found| &found.grant),
+            Method::WampScram => self.wamp_scram.get(authid).map(|found| &found.grant),
+            Method::Scram => self.scram.get(authid).map(|found| &found.grant),
+            Method::Cryptosign => self.cryptosign.get(authid).map(|found| &found.grant),
+            _ => None,
+        }
+    }
+}
+
+fn grants<S>(table: &Table<S>) -> impl Iterator<Item = &Grant> {
+    table.values().map(|principal| &principal.grant)
 }
 
 /// A set of principals that can be replaced as a whole while sessions authenticate: one configuration, one file.
@@ -59,14 +195,14 @@ impl PrincipalStore {
 }
 
 fn add<S>(
-    map: &mut HashMap<Box<str>, Principal<S>>,
+    table: &mut Table<S>,
     method: Method,
     authid: &str,
     secret: S,
     grant: Grant,
 ) -> Result<(), ConfigError> {
     check_name("authid", authid, AUTHID_BYTES_MAX)?;
-    match map.entry(authid.into()) {
+    match table.entry(authid.into()) {
         Entry::Occupied(_) => Err(ConfigError::Duplicate { method, name: authid.into() }),
         Entry::Vacant(entry) => {
             entry.insert(Principal { secret, grant });
