@@ -6,6 +6,7 @@
 //! every shard holds a [`Replica`] of what publishing and calling need; memberships, calls and invocations live on the
 //! shard of the session that they belong to.
 
+pub mod authorization;
 pub mod error_uri;
 pub mod feature;
 pub mod history;

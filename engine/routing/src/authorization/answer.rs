@@ -1,0 +1,87 @@
+//! What an authorizer answers.
+
+use std::fmt;
+
+use wampline_wire::{Payload, Value};
+
+use crate::disclosure::Disclose;
+
+/// An authorizer's decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuthorizerAnswer {
+    /// Whether the request is permitted.
+    pub allow: bool,
+    /// What it says of the disclosure of the caller or publisher.
+    pub disclose: Option<Disclose>,
+    /// Whether the answer holds for the next such requests too: whatever their options are, and for the whole
+    /// [`super::CacheScope`] that is configured.
+    pub cache: bool,
+}
+
+/// Why an answer is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerError {
+    /// It is neither a boolean nor a dict.
+    NotADecision,
+    /// The dict does not say `allow`.
+    NoAllow,
+    /// The value of a key is not what it must be.
+    Malformed(&'static str),
+    /// It wants payloads to be validated, which does not happen here.
+    Validation,
+    /// The dict has a key that means nothing.
+    UnknownKey(Box<str>),
+}
+
+impl AuthorizerAnswer {
+    /// Reads the result of a call: one positional argument, `true`, `false`, or a dict with `allow` and, if wanted, `disclose` (without
+    /// it the realm's rules hold; `true` forces disclosure, `false` forbids it) and `cache` (without it `false`). A null counts as absent.
+    ///
+    /// # Errors
+    /// If it is anything else: who cannot be understood has permitted nothing.
+    pub fn read(payload: Payload<'_>) -> Result<AuthorizerAnswer, AnswerError> {
+        let first = payload.args().and_then(|args| args.iter().next()).ok_or(AnswerError::NotADecision)?;
+        let dict = match first {
+            Value::Bool(allow) => return Ok(AuthorizerAnswer { allow, disclose: None, cache: false }),
+            value => value.as_dict().ok_or(AnswerError::NotADecision)?,
+        };
+        let (mut allow, mut disclose, mut cache) = (None, None, None);
+        for (key, value) in dict.iter() {
+            let found = match &*key {
+                "allow" => (&mut allow, "allow"),
+                "disclose" => (&mut disclose, "disclose"),
+                "cache" => (&mut cache, "cache"),
+                "validate" => match value {
+                    Value::Null => continue,
+                    Value::Dict(dict) if dict.is_empty() => continue,
+                    _ => return Err(AnswerError::Validation),
+                },
+                _ => return Err(AnswerError::UnknownKey(key.into())),
+            };
+            match value {
+                Value::Null => {}
+                Value::Bool(value) => *found.0 = Some(value),
+                _ => return Err(AnswerError::Malformed(found.1)),
+            }
+        }
+        Ok(AuthorizerAnswer {
+            allow: allow.ok_or(AnswerError::NoAllow)?,
+            disclose: disclose.map(|must| if must { Disclose::Always } else { Disclose::Never }),
+            cache: cache.unwrap_or(false),
+        })
+    }
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AnswerError::NotADecision => f.write_str("the answer is neither a boolean nor a dict"),
+            AnswerError::NoAllow => f.write_str("the answer does not say \"allow\""),
+            AnswerError::Malformed(key) => write!(f, "{key:?} in the answer is not a boolean"),
+            AnswerError::Validation => f.write_str("the answer asks for validation, which there is none of"),
+            AnswerError::UnknownKey(key) => write!(f, "the answer has the unknown key {key:?}"),
+        }
+    }
+}
+
+impl std::error::Error for AnswerError {}
