@@ -10,7 +10,7 @@
 //!
 //! A client joins `realm1` when it is first heard of; `$session_a` and `$authid_a` are then bound. Other lines:
 //! `a joins [ROLE.FEATURE...]`, `a connects [json|msgpack|cbor] [rawsocket|websocket]
-//! [length N]`, `a octets HEX` (past all framing), `a message HEX`, `a closed [CODE]`, `a eof`, `a breaks`, `a freezes`, `a thaws`,
+//! [length N] [from ADDRESS|unix]`, `a connected` (nothing has come, and it is still open), `a octets HEX` (past all framing), `a message HEX`, `a closed [CODE]`, `a eof`, `a breaks`, `a freezes`, `a thaws`,
 //! `a pings`, `a pong`, `wait 500ms`, `shutdown goodbye|restart SPAN`, `counted NAME N`, `# comment`.
 //!
 //! Every transcript runs on one shard and on two, with its clients together and apart, in several serializers and transports. At its
@@ -264,6 +264,7 @@ impl Stage {
             [name, "connects", ..] => self.connect(name, &words[2..]),
             [name, "octets", hex] => self.client(name).peer.send_raw(&text::hex(hex)),
             [name, "message", hex] => self.client(name).peer.send_octets(&text::hex(hex)),
+            [name, "connected"] => self.expect_connected(name),
             [name, "closed", ..] => self.expect_closed(name, words.get(2).copied()),
             [name, "eof"] => self.end(name, End::Eof),
             [name, "breaks"] => self.end(name, End::Broken),
@@ -287,6 +288,14 @@ impl Stage {
         self.bound = bound;
         if !matches {
             self.fail(&format!("{name} heard {message}"));
+        }
+    }
+
+    fn expect_connected(&mut self, name: &str) {
+        let client = self.client(name);
+        let (link, heard) = (client.link, client.inbox.clone());
+        if !heard.is_empty() || self.world.links[link].closed.is_some() {
+            self.fail(&format!("{name} heard {heard:?}, closed: {:?}", self.world.links[link].closed));
         }
     }
 
@@ -336,6 +345,13 @@ impl Stage {
             "calls_timed_out" => load(&counters.calls_timed_out),
             "calls_rerouted" => load(&counters.calls_rerouted),
             "calls_queued" => load(&counters.calls_queued),
+            "authentications_denied" => load(&counters.authentications_denied),
+            "authentications_timed_out" => load(&counters.authentications_timed_out),
+            "refused_authenticating" => load(&counters.refused_authenticating),
+            "refused_blocked" => load(&counters.refused_blocked),
+            "sources_blocked" => load(&counters.sources_blocked),
+            "questions" => load(&counters.questions),
+            "questions_unanswered" => load(&counters.questions_unanswered),
             "chunks_dropped" => load(&counters.chunks_dropped),
             _ => self.fail("no such counter"),
         });
@@ -393,8 +409,15 @@ impl Stage {
 
     fn connect(&mut self, name: &str, words: &[&str]) {
         let number = self.clients.len();
+        let (words, address) = match words {
+            [words @ .., "from", "unix"] => (words, None),
+            [words @ .., "from", address] => {
+                (words, Some(address.parse().unwrap_or_else(|_| self.fail("not an address"))))
+            }
+            words => (words, Some([127, 0, 0, 1].into())),
+        };
         let peer = self.layout.peer(number, words).unwrap_or_else(|error| self.fail(&error));
-        let link = self.world.connect(self.layout.shard_of(number), 0);
+        let link = self.world.connect_from(self.layout.shard_of(number), 0, address);
         let client = Client { peer, link, inbox: VecDeque::new(), is_over: false };
         if self.clients.insert(name.to_owned(), client).is_some() {
             self.fail("this client is connected already");

@@ -5,7 +5,7 @@
 //! in order, across them in any order. Everything random comes from one seed. Does not know WAMP.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,8 +152,14 @@ impl World {
 
     /// A client connects to a listener of a shard.
     pub fn connect(&mut self, shard: usize, listener: u16) -> LinkId {
-        let address = SocketAddr::from(([127, 0, 0, 1], 1024 + (self.links.len() % 60_000) as u16));
-        let key = self.shards[shard].accept(Now(self.now), ListenerId(listener), Peer::Tcp(address));
+        self.connect_from(shard, listener, Some(IpAddr::from([127, 0, 0, 1])))
+    }
+
+    /// A client at an address connects to a listener of a shard; `None`: by a Unix domain socket.
+    pub fn connect_from(&mut self, shard: usize, listener: u16, address: Option<IpAddr>) -> LinkId {
+        let port = 1024 + (self.links.len() % 60_000) as u16;
+        let peer = address.map_or(Peer::Unix, |address| Peer::Tcp(SocketAddr::new(address, port)));
+        let key = self.shards[shard].accept(Now(self.now), ListenerId(listener), peer);
         let link = self.links.len();
         self.links.push(Link {
             shard,

@@ -38,8 +38,13 @@ pub struct Refusal {
 
 impl Refusal {
     /// Wrong secret, unknown principal, used challenge: they all look like this.
-    pub(crate) fn denied(on_grid: bool) -> Refusal {
+    pub fn denied(on_grid: bool) -> Refusal {
         Refusal { reason: DENIED, text: Cow::Borrowed(DENIED_TEXT), on_grid }
+    }
+    /// The client lists no method, and there are no anonymous sessions for it.
+    pub fn required() -> Refusal {
+        let text = Cow::Borrowed("this realm has no anonymous sessions: HELLO must list authmethods");
+        Refusal { reason: REQUIRED, text, on_grid: false }
     }
     /// Something that is wrong whoever asks: it may be named.
     pub(crate) fn malformed(text: impl Into<Cow<'static, str>>) -> Refusal {

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wampline_shard::{Config, Now, Shard, ShardId, Shared, ShutdownMode};
+use wampline_shard::{Config, Now, Seed, Shard, ShardId, Shared, ShutdownMode};
 
 use crate::choice::Chosen;
 use crate::common::Common;
@@ -211,7 +211,7 @@ impl Plan {
 pub(crate) fn start_cores<C: Core>(
     driver: &DriverConfig,
     plan: Plan,
-    make: impl Fn(ShardId, u64, Now) -> C + Send + Clone + 'static,
+    make: impl Fn(ShardId, Seed, Now) -> C + Send + Clone + 'static,
 ) -> Result<Router, StartError> {
     let endpoints: Vec<Endpoint> =
         plan.listeners.iter().map(|(listener, _)| listener.endpoint().clone()).collect();
@@ -266,7 +266,7 @@ pub(crate) struct ShardStart<C: Core> {
     acceptor: Option<Acceptor>,
     pub(crate) spin: Duration,
     pub(crate) sizes: Sizes,
-    make: Box<dyn FnOnce(ShardId, u64, Now) -> C + Send>,
+    make: Box<dyn FnOnce(ShardId, Seed, Now) -> C + Send>,
     report: mpsc::Sender<Result<(), StartError>>,
 }
 
@@ -284,14 +284,12 @@ impl<C: Core> ShardStart<C> {
 
     /// Makes the core, on the thread that will run it, and reports; `None` if that has failed.
     pub(crate) fn begin(self) -> Option<Parts<C>> {
-        let seed = match getrandom::u64() {
-            Ok(seed) => seed,
-            Err(error) => {
-                self.report(Err(refuse(format!("the system gives no random numbers: {error}"))));
-                return None;
-            }
-        };
-        let core = (self.make)(self.id, seed, sys::now());
+        let mut seed = [0; 32];
+        if let Err(error) = getrandom::fill(&mut seed) {
+            self.report(Err(refuse(format!("the system gives no random numbers: {error}"))));
+            return None;
+        }
+        let core = (self.make)(self.id, seed.into(), sys::now());
         let _ = self.report.send(Ok(()));
         Some(Parts { id: self.id, core, common: self.common, hooks: self.hooks, acceptor: self.acceptor })
     }

@@ -3,10 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use wampline_auth::RealmAuthentication;
 use wampline_routing::history::HistoryRules;
 use wampline_routing::meta::MetaApi;
 use wampline_routing::uri::UriRules;
 use wampline_routing::{Disclosure, RequestIds, RetainedLimits, TrustLevels};
+
+use crate::authenticate::ANONYMOUS;
+use crate::sources::SourceRules;
+use crate::throttle::ThrottleRules;
 
 /// The whole configuration of the engine.
 #[derive(Clone, Debug)]
@@ -63,6 +68,10 @@ pub struct Realm {
     pub call_timeout_max: Option<Duration>,
     /// What of the meta API is on offer.
     pub meta: MetaApi,
+    /// How its sessions prove who they are.
+    pub authentication: Arc<RealmAuthentication>,
+    /// Where they may come from.
+    pub sources: Arc<SourceRules>,
 }
 
 /// Whether a client may use what it has not announced in HELLO.
@@ -113,10 +122,20 @@ pub struct Limits {
     pub inputs_per_session_max: usize,
     /// Questions of the router's own (to authenticators, authorizers, hooks) that wait for their answer, per shard.
     pub questions_per_shard_max: usize,
+    /// From HELLO to WELCOME or ABORT, where a client has something to prove.
+    pub authentication_timeout: Duration,
+    /// Clients that authenticate, over all shards; each has its share, and at least one.
+    pub authenticating_max: usize,
+    /// Where somebody outside is asked, refusals are released when a multiple of this has passed since the client's message,
+    /// so that the time they take tells nothing; zero for at once.
+    pub authentication_grid: Duration,
+    /// Who has failed to authenticate too often.
+    pub throttle: ThrottleRules,
 }
 
 impl Realm {
-    /// A realm with the defaults for everything but its name.
+    /// A realm with the defaults for everything but its name: it admits anonymous sessions, with the role `anonymous`, from
+    /// everywhere.
     pub fn new(name: &str) -> Realm {
         Realm {
             name: name.into(),
@@ -130,6 +149,8 @@ impl Realm {
             call_timeout: None,
             call_timeout_max: None,
             meta: MetaApi::default(),
+            authentication: Arc::new(RealmAuthentication::anonymous(ANONYMOUS)),
+            sources: Arc::default(),
         }
     }
 }
@@ -154,6 +175,10 @@ impl Default for Limits {
             rerouting_bytes_max: 32 << 20,
             inputs_per_session_max: 1 << 12,
             questions_per_shard_max: 1 << 12,
+            authentication_timeout: Duration::from_secs(5),
+            authenticating_max: 1 << 13,
+            authentication_grid: Duration::from_millis(100),
+            throttle: ThrottleRules::default(),
         }
     }
 }

@@ -4,10 +4,12 @@ use std::fmt;
 
 use wampline_routing::ShardSet;
 use wampline_routing::feature::{ClientFeature, ClientFeatures, ClientRole};
+use wampline_transports::Framing;
 use wampline_transports::server::{Cookie, Established, Server};
 use wampline_transports::tls::ServerTls;
 
 use crate::arena::Form;
+use crate::authenticate::Authentication;
 use crate::outbox::Outbox;
 use crate::{ListenerId, Peer};
 
@@ -26,6 +28,8 @@ pub(crate) struct Connection {
     pub(crate) receiver: Option<u32>,
     /// The slot of the session that has said GOODBYE and has no answer yet.
     pub(crate) leaving: Option<u32>,
+    /// While its client authenticates.
+    pub(crate) authentication: Option<Box<Authentication>>,
     /// Form of outgoing messages and the longest that the peer accepts, once the handshake is over.
     pub(crate) form: Form,
     pub(crate) peer_bytes_max: usize,
@@ -135,6 +139,8 @@ pub(crate) struct Tls {
 pub(crate) struct Deadlines {
     /// HELLO.
     pub(crate) hello: u64,
+    /// A client that authenticates is looked at.
+    pub(crate) authentication: u64,
     /// The peer closes, or our queue is flushed.
     pub(crate) close: u64,
     /// The home shard releases what a leaving session owned.
@@ -153,6 +159,7 @@ impl Deadlines {
     pub(crate) fn hello_by(at: u64) -> Deadlines {
         Deadlines {
             hello: at,
+            authentication: NEVER,
             close: NEVER,
             goodbye: NEVER,
             stall: NEVER,
@@ -163,7 +170,7 @@ impl Deadlines {
     }
 
     pub(crate) fn earliest(&self) -> u64 {
-        [self.hello, self.close, self.goodbye, self.stall, self.ping, self.pong]
+        [self.hello, self.authentication, self.close, self.goodbye, self.stall, self.ping, self.pong]
             .into_iter()
             .min()
             .unwrap_or(NEVER)
@@ -175,6 +182,14 @@ impl Connection {
         self.link = Link::Open;
         self.form = Form::new(established.serializer, established.framing);
         self.peer_bytes_max = established.peer_bytes_max;
+    }
+
+    /// What kind of transport it is, as the meta API and authenticators are told.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.form.framing() {
+            Framing::WebSocket => "websocket",
+            Framing::RawSocket => "rawsocket",
+        }
     }
 
     pub(crate) fn is_ending(&self) -> bool {

@@ -22,6 +22,20 @@ pub struct Counters {
     pub handshake_timeouts: AtomicU64,
     /// Sessions refused with ABORT before WELCOME.
     pub refused_sessions: AtomicU64,
+    /// Gauge: clients that authenticate.
+    pub authenticating: AtomicUsize,
+    /// Attempts to authenticate that were denied.
+    pub authentications_denied: AtomicU64,
+    /// Clients that had not authenticated in time.
+    pub authentications_timed_out: AtomicU64,
+    /// Clients turned away because as many authenticate as may.
+    pub refused_authenticating: AtomicU64,
+    /// Clients turned away because their source has failed to authenticate too often.
+    pub refused_blocked: AtomicU64,
+    /// Times that a source was turned away from then on.
+    pub sources_blocked: AtomicU64,
+    /// Failures of sources that were not watched because as many were as may.
+    pub sources_unwatched: AtomicU64,
     /// Sessions joined.
     pub joined: AtomicU64,
     /// Sessions aborted for a protocol violation.

@@ -89,6 +89,8 @@ impl Shard {
             self.cut(slot, Cut::Silent);
         } else if due.hello <= self.now.0 {
             self.hello_overdue(slot);
+        } else if due.authentication <= self.now.0 {
+            self.authentication_due(slot);
         } else if due.goodbye <= self.now.0 {
             add(&self.counters().goodbye_early, 1);
             self.answer_goodbye(slot);

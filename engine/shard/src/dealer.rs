@@ -369,7 +369,7 @@ impl Shard {
     ) {
         let Some(ended) = self.end_call(call) else { return count_dropped(self) };
         if ended.caller == NOBODY {
-            return self.question_ended(ended, QuestionAnswer::failed(error, payload));
+            return self.question_ended(ended, QuestionAnswer::failed(error));
         }
         let Some(slot) = self.sessions[ended.caller].connection else { return count_dropped(self) };
         let features = self.sessions[ended.caller].features;

@@ -257,6 +257,9 @@ impl Shard {
 
     fn dispatch(&mut self, slot: u32, octets: &[u8], message: Message<'_>) {
         let Some(session) = self.connections[slot].session else {
+            if self.connections[slot].authentication.is_some() {
+                return self.dispatch_authenticating(slot, message);
+            }
             return self.dispatch_outside(slot, message);
         };
         match self.sessions[session].state {

@@ -1,55 +1,82 @@
-//! How a session begins: HELLO, the home shard's consent, WELCOME or ABORT.
+//! How a session begins: HELLO, who it is (`authenticate.rs`), the home shard's consent, WELCOME or ABORT.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ahash::AHashMap;
+use smallvec::SmallVec;
+use wampline_auth::{Admission, Hello, Refusal};
 use wampline_routing::feature::{self, ClientFeatures};
 use wampline_routing::{Identity, Invocations, JoinRefusal, RealmId, RequestSequence, error_uri};
 use wampline_wire::{Dict, ID_MAX, Message, Payload, SessionId, Value};
 
 use crate::action::Unsent;
+use crate::authenticate::Joining;
 use crate::connection::{NEVER, Parked, reads_extensions};
 use crate::counters::{add, set};
 use crate::frame::{Frame, HomeRequest};
 use crate::session::{Session, SessionState};
 use crate::shard::Shard;
 
-/// The role of every session until roles can be configured, and of anonymous ones after that.
-pub(crate) const ANONYMOUS: &str = "anonymous";
-
 /// Octets of a WELCOME, about.
 const WELCOME_BYTES: usize = 2048;
 
 impl Shard {
     /// HELLO (basic profile, "Session Establishment").
-    pub(crate) fn hello(&mut self, slot: u32, realm: &str, details: Dict<'_>) {
+    pub(crate) fn hello(&mut self, slot: u32, name: &str, details: Dict<'_>) {
         if self.shutdown.is_some() {
             // A passing refusal is no ABORT: clients would not come back after one.
             return self.close_link(slot, Some(crate::leave::CLOSE_RESTART));
         }
-        let realm = match self.admissible(realm, &details) {
-            Ok(realm) => realm,
-            Err(Refused { reason, text }) => {
-                add(&self.counters().refused_sessions, 1);
-                tracing::debug!(peer = %self.connections[slot].peer, realm, reason, text, "session refused");
-                self.abort(slot, reason, &text);
-                return self.close_link(slot, Some(crate::leave::CLOSE_NORMAL));
-            }
-        };
+        let Some(realm) = self.realm_named(name) else { return self.no_such_realm(slot, name) };
         let features = match ClientFeatures::from_hello(&details) {
             Ok(features) => features,
             Err(error) => return self.violation(slot, &error.to_string()),
         };
-        // What HELLO says of an authid sets no identity: an anonymous session is nobody in particular.
-        let identity = Identity {
-            session: self.random_session_id(),
-            authid: self.random_authid(),
-            authrole: self.anonymous.clone(),
-            authmethod: ANONYMOUS,
-            authprovider: "static",
+        let (mut agent, mut authid, mut authmethods, mut authextra) = (None, None, None, None);
+        for (key, value) in details.iter() {
+            match &*key {
+                "agent" => agent = Some(value),
+                "authid" => authid = Some(value),
+                "authmethods" => authmethods = value.as_list(),
+                "authextra" => authextra = value.as_dict(),
+                _ => {}
+            }
+        }
+        let session = self.random_session_id();
+        let reads_extensions = reads_extensions(agent.as_ref().and_then(Value::as_str), features);
+        self.connections[slot].deadlines.hello = NEVER;
+        let authid = authid.as_ref().and_then(Value::as_str);
+        let hello = Hello { realm: name, session, authid, authmethods, authextra };
+        self.authenticate(slot, Joining { realm, session, features, reads_extensions }, hello);
+    }
+
+    /// A client is who it says: it joins, if the realm's home consents. The error is a refusal after all.
+    pub(crate) fn admitted(
+        &mut self,
+        slot: u32,
+        joining: Joining,
+        admission: Admission,
+    ) -> Result<(), Refusal> {
+        let realm = match &admission.realm {
+            None => joining.realm,
+            Some(name) => self.realm_named(name).ok_or_else(|| {
+                tracing::warn!(realm = %name, authid = %admission.authid, "a principal's realm does not exist");
+                let text = Cow::Borrowed("the realm of this principal does not exist");
+                Refusal { reason: error_uri::AUTHENTICATION_FAILED, text, on_grid: false }
+            })?,
         };
+        let (sources, peer) =
+            (&self.shared.config.realms[realm.index()].sources, &self.connections[slot].peer);
+        if !sources.admits_role(&admission.authrole, peer)
+            || (realm != joining.realm && !sources.admits(peer))
+        {
+            tracing::debug!(%peer, authid = %admission.authid, "a principal comes from where its role is not admitted");
+            return Err(Refusal::denied(false));
+        }
+        let Admission { authid, authrole, authmethod, authprovider, authextra, .. } = admission;
+        let identity = Identity { session: joining.session, authid, authrole, authmethod, authprovider };
         let hasher = self.hasher.clone();
         let (session, _) = self.sessions.insert(|_, guard| Session {
             identity: Arc::new(identity),
@@ -57,7 +84,8 @@ impl Shard {
             realm,
             connection: Some(slot),
             state: SessionState::Joining,
-            features,
+            features: joining.features,
+            authextra: authextra.map(Box::new),
             requests: RequestSequence::default(),
             subscriptions: AHashMap::with_hasher(hasher.clone()),
             subscribing: Vec::new(),
@@ -72,12 +100,11 @@ impl Shard {
         });
         let connection = &mut self.connections[slot];
         connection.session = Some(session);
-        let agent = details.get("agent");
-        connection.reads_extensions = reads_extensions(agent.as_ref().and_then(Value::as_str), features);
-        connection.deadlines.hello = NEVER;
+        connection.reads_extensions = joining.reads_extensions;
         self.park(slot, Parked::JOINING);
         let arrival = Box::new(self.arrival(slot, session));
         self.ask_home(session, HomeRequest::Join(arrival), Some(slot));
+        Ok(())
     }
 
     /// The home shard's answer to a join.
@@ -133,7 +160,7 @@ impl Shard {
         let shared = self.shared.clone();
         let entry = &mut self.sessions[session];
         entry.state = SessionState::Open;
-        let identity = entry.identity.clone();
+        let (identity, authextra) = (entry.identity.clone(), entry.authextra.take());
         let id = identity.session;
         let settings = &shared.config.realms[entry.realm.index()];
         let realm = settings.name.as_str();
@@ -141,7 +168,8 @@ impl Shard {
         let mut sent = Err(Unsent::TooLong);
         // A peer that takes 512 octets at a time could not join at all otherwise.
         for roles in [feature::welcome_roles(settings.meta), feature::bare_welcome_roles()] {
-            let details = [
+            let authextra = authextra.as_ref().map(|extra| ("authextra", Value::Dict(extra.as_dict())));
+            let mut details: SmallVec<[_; 8]> = SmallVec::from_iter([
                 ("realm", text(realm)),
                 ("authid", text(&identity.authid)),
                 ("authrole", text(&identity.authrole)),
@@ -149,7 +177,8 @@ impl Shard {
                 ("authprovider", text(identity.authprovider)),
                 ("agent", text(&shared.config.agent)),
                 ("roles", Value::Dict(roles)),
-            ];
+            ]);
+            details.extend(authextra);
             let message = Message::Welcome { session: id, details: Dict::pairs(&details) };
             sent = self.post(slot, &message, WELCOME_BYTES);
             if sent != Err(Unsent::TooLong) {
@@ -174,24 +203,21 @@ impl Shard {
         }
     }
 
-    fn admissible(&self, realm: &str, details: &Dict<'_>) -> Result<RealmId, Refused> {
-        let known = self.shared.config.realms.iter().position(|entry| entry.name == realm);
-        let Some(known) = known else {
-            return Err(match wampline_routing::uri::UriRules::Loose.check(realm) {
-                Ok(()) => Refused::new(error_uri::NO_SUCH_REALM, format!("there is no realm {realm:?} here")),
-                Err(error) => Refused::new(error_uri::INVALID_URI, format!("realm {realm:?}: {error}")),
-            });
+    /// Which realm has this name.
+    pub(crate) fn realm_named(&self, name: &str) -> Option<RealmId> {
+        let known = self.shared.config.realms.iter().position(|realm| realm.name == name);
+        known.map(|known| RealmId(known as u16))
+    }
+
+    fn no_such_realm(&mut self, slot: u32, name: &str) {
+        let (reason, text) = match wampline_routing::uri::UriRules::Loose.check(name) {
+            Ok(()) => (error_uri::NO_SUCH_REALM, format!("there is no realm {name:?} here")),
+            Err(error) => (error_uri::INVALID_URI, format!("realm {name:?}: {error}")),
         };
-        let methods = details.get("authmethods").and_then(|value| value.as_list());
-        let offered = methods.is_none_or(|methods| {
-            let mut names = methods.iter().peekable();
-            names.peek().is_none() || names.any(|name| name.as_str() == Some(ANONYMOUS))
-        });
-        if !offered {
-            let text = "this realm admits anonymous sessions only".to_owned();
-            return Err(Refused::new(error_uri::NO_MATCHING_AUTH_METHOD, text));
-        }
-        Ok(RealmId(known as u16))
+        add(&self.counters().refused_sessions, 1);
+        tracing::debug!(peer = %self.connections[slot].peer, reason, text, "session refused");
+        self.abort(slot, reason, &text);
+        self.close_link(slot, Some(crate::leave::CLOSE_NORMAL));
     }
 
     fn realm_name(&self, session: u32) -> &str {
@@ -200,21 +226,5 @@ impl Shard {
 
     fn random_session_id(&mut self) -> SessionId {
         SessionId::new(self.random.u64(1..=ID_MAX)).expect("invariant: drawn from the range of ids")
-    }
-
-    fn random_authid(&mut self) -> Box<str> {
-        (0..5).map(|_| format!("{:04X}", self.random.u16(..))).collect::<Vec<_>>().join("-").into()
-    }
-}
-
-/// Why a HELLO is answered with ABORT.
-struct Refused {
-    reason: &'static str,
-    text: String,
-}
-
-impl Refused {
-    fn new(reason: &'static str, text: String) -> Refused {
-        Refused { reason, text }
     }
 }

@@ -66,8 +66,9 @@ impl Shard {
         self.leave(session, true);
     }
 
-    /// Ends the session of a connection, if it has one.
+    /// Ends the session of a connection, or what was to become one.
     pub(crate) fn leave_connection(&mut self, slot: u32) {
+        self.end_authentication(slot);
         if let Some(session) = self.connections[slot].session {
             self.leave(session, false);
         }

@@ -5,6 +5,7 @@
 
 mod action;
 mod arena;
+mod authenticate;
 mod broker;
 mod callee;
 mod config;
@@ -27,19 +28,26 @@ mod outbox;
 mod output;
 mod publish;
 mod question;
+mod random;
 mod register;
 mod route;
 mod session;
 mod shard;
 mod slots;
+mod sources;
 mod spare;
+mod throttle;
 mod timeout;
 
 pub use config::{Config, FeatureRules, Limits, Listener, Realm};
 pub use counters::Counters;
 pub use frame::Batch;
 pub use output::Output;
+pub use random::Seed;
 pub use shard::{Shard, Shared};
+pub use sources::{SourceError, SourceRules, Sources};
+pub use throttle::ThrottleRules;
+pub use wampline_auth::RealmAuthentication;
 pub use wampline_routing::meta::{MetaApi, UnixNanos};
 pub use wampline_routing::uri::UriRules;
 pub use wampline_routing::{RequestIds, RetainedLimits, ShardId};

@@ -273,10 +273,7 @@ impl Shard {
     /// What the home shard must know of a session that joins.
     pub(crate) fn arrival(&self, slot: u32, session: u32) -> Arrival {
         let connection = &self.connections[slot];
-        let kind = match connection.form.framing() {
-            wampline_transports::Framing::WebSocket => "websocket",
-            wampline_transports::Framing::RawSocket => "rawsocket",
-        };
+        let kind = connection.kind();
         let peer = match connection.peer {
             Peer::Tcp(address) => Some(address),
             Peer::Unix => None,

@@ -58,7 +58,6 @@ pub(crate) enum QuestionAnswer {
     /// An ERROR: of the callee, or of the router for it (it left, it is full, the router goes down).
     Failed {
         error: Box<str>,
-        payload: PayloadBuf,
     },
     TimedOut,
     /// Nobody has registered the procedure.
@@ -67,8 +66,8 @@ pub(crate) enum QuestionAnswer {
 
 impl QuestionAnswer {
     /// The callee's ERROR, or its shard's.
-    pub(crate) fn failed(error: &str, payload: Payload<'_>) -> QuestionAnswer {
-        QuestionAnswer::Failed { error: error.into(), payload: payload.to_buf() }
+    pub(crate) fn failed(error: &str) -> QuestionAnswer {
+        QuestionAnswer::Failed { error: error.into() }
     }
 
     /// What it means for a question that its call ends with an error of this shard's own.
@@ -76,7 +75,7 @@ impl QuestionAnswer {
         match error {
             error_uri::TIMEOUT => QuestionAnswer::TimedOut,
             error_uri::NO_SUCH_PROCEDURE => QuestionAnswer::NobodyThere,
-            error => QuestionAnswer::failed(error, Payload::NONE),
+            error => QuestionAnswer::failed(error),
         }
     }
 }
@@ -135,9 +134,7 @@ impl Shard {
     /// The answer to a question, told to whoever waits for it.
     pub(crate) fn question_answered(&mut self, purpose: Purpose, answer: QuestionAnswer) {
         match purpose {
-            Purpose::Authentication { connection } => {
-                let _ = (connection, answer);
-            }
+            Purpose::Authentication { connection } => self.authenticator_answered(connection, &answer),
             #[cfg(test)]
             Purpose::Test(number) => self.test_answers.push((number, answer)),
         }
@@ -164,7 +161,12 @@ impl Shard {
         if answer.is_err() {
             add(&self.counters().questions_unanswered, 1);
         }
-        let _ = (connection, answer);
+        self.authentication_hook_answered(connection, &answer);
+    }
+
+    /// Nobody waits for a hook's answer any more.
+    pub(crate) fn withdraw_hook(&mut self, id: u64) {
+        self.hook_questions.remove(&id);
     }
 
     /// Which realm a call is made in.
@@ -180,10 +182,10 @@ impl Shard {
             return Some(QuestionAnswer::NobodyThere);
         }
         if self.shutdown.is_some() {
-            return Some(QuestionAnswer::failed(error_uri::CANCELED, Payload::NONE));
+            return Some(QuestionAnswer::failed(error_uri::CANCELED));
         }
         let is_full = self.questions_len() >= self.shared.config.limits.questions_per_shard_max;
-        is_full.then(|| QuestionAnswer::failed(LIMIT_EXCEEDED, Payload::NONE))
+        is_full.then(|| QuestionAnswer::failed(LIMIT_EXCEEDED))
     }
 
     fn questions_len(&self) -> usize {

@@ -1,7 +1,7 @@
 //! A session on the shard that owns it.
 //!
 //! ```text
-//!  HELLO --> Joining --(home confirms, WELCOME)--> Open --(GOODBYE, ABORT, end of transport)--> Left
+//!  HELLO, admitted --> Joining --(home confirms, WELCOME)--> Open --(GOODBYE, ABORT, end of transport)--> Left
 //!                                                   |                                            ^
 //!                                                   +--(our GOODBYE)--> Closing --(any answer)---+
 //! ```
@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::frame::Invoke;
 use ahash::{AHashMap, AHashSet};
+use wampline_auth::OwnedDict;
 use wampline_routing::feature::ClientFeatures;
 use wampline_routing::meta::Testaments;
 use wampline_routing::{Identity, Invocations, Member, RealmId, RequestSequence};
@@ -30,6 +31,8 @@ pub(crate) struct Session {
     pub(crate) connection: Option<u32>,
     pub(crate) state: SessionState,
     pub(crate) features: ClientFeatures,
+    /// What WELCOME is to say beside who the session is; gone with it.
+    pub(crate) authextra: Option<Box<OwnedDict>>,
     pub(crate) requests: RequestSequence,
     /// Memberships, with the position in the member list.
     pub(crate) subscriptions: AHashMap<SubscriptionId, u32>,

@@ -23,9 +23,11 @@ use crate::lane::{Lane, LaneState};
 use crate::leave::{Departure, Shutdown};
 use crate::outbox::Outbox;
 use crate::output::{Block, Recycled};
+use crate::random::{Seed, Unguessable};
 use crate::session::Session;
 use crate::slots::Slots;
 use crate::spare::SpareBuffers;
+use crate::throttle::Throttle;
 use crate::{Action, Batch, ConnKey, Lanes, ListenerId, Now, Output, Peer, ShutdownMode};
 use wampline_transports::server::Server;
 use wampline_transports::tls::ServerTls;
@@ -43,6 +45,8 @@ pub struct Shared {
     pub(crate) listener_connections: Box<[AtomicUsize]>,
     /// What time it was on the wall when [`Now`] was 0.
     epoch: UnixNanos,
+    /// Sources that have failed to authenticate.
+    pub(crate) throttle: Throttle,
 }
 
 impl Shared {
@@ -51,7 +55,8 @@ impl Shared {
         let counters = (0..shards).map(|_| Counters::default()).collect();
         let listener_connections = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
         let epoch = UnixNanos::default();
-        Arc::new(Shared { config, shards, counters, listener_connections, epoch })
+        let throttle = Throttle::new(ahash::RandomState::new());
+        Arc::new(Shared { config, shards, counters, listener_connections, epoch, throttle })
     }
 
     /// The same, where wall time is known: `epoch` is what it was when [`Now`] was 0. (Without it the clock of the wall begins
@@ -67,6 +72,11 @@ impl Shared {
     /// What time it is on the wall.
     pub(crate) fn wall_time(&self, now: Now) -> UnixNanos {
         UnixNanos(self.epoch.0.saturating_add(now.0))
+    }
+
+    /// The same in milliseconds.
+    pub(crate) fn wall_millis(&self, now: Now) -> u64 {
+        self.wall_time(now).0 / 1_000_000
     }
 
     /// The home shard of a realm: a hash of its name (FNV-1a, the same in every run).
@@ -89,7 +99,10 @@ pub struct Shard {
     /// The time of the input that is being dealt with.
     pub(crate) now: Now,
     pub(crate) shared: Arc<Shared>,
+    /// For what may be guessed.
     pub(crate) random: fastrand::Rng,
+    /// For what nobody may guess.
+    pub(crate) unguessable: Unguessable,
     pub(crate) connections: Slots<Connection>,
     pub(crate) sessions: Slots<Session>,
     pub(crate) realms: Vec<RealmState>,
@@ -101,6 +114,8 @@ pub struct Shard {
     /// When calls of this shard will have taken too long: time, slot, and what tells the call from others in that slot.
     pub(crate) call_timeouts: BinaryHeap<Reverse<(u64, u32, u32)>>,
     pub(crate) timed_calls: usize,
+    /// How many clients authenticate.
+    pub(crate) authenticating: usize,
     /// Calls of the router's own.
     pub(crate) questions: usize,
     /// Requests to hooks, by their id, with the connection that each is about.
@@ -123,8 +138,6 @@ pub struct Shard {
     pub(crate) lane_waiters: Vec<Vec<ConnKey>>,
     /// Seeds the hash tables of sessions, so that a run can be repeated from its seed.
     pub(crate) hasher: ahash::RandomState,
-    /// The role of anonymous sessions.
-    pub(crate) anonymous: Arc<str>,
     /// Frames from this shard to itself.
     pub(crate) inbox: VecDeque<Frame>,
     /// Changes applied since the last acknowledgement, by home.
@@ -172,16 +185,19 @@ impl RealmState {
 const ROUNDS_MAX: usize = 64;
 
 impl Shard {
-    /// A shard without connections. `seed` feeds its random ids.
-    pub fn new(id: ShardId, shared: Arc<Shared>, seed: u64, now: Now) -> Shard {
+    /// A shard without connections. All its randomness comes from `seed`.
+    pub fn new(id: ShardId, shared: Arc<Shared>, seed: impl Into<Seed>, now: Now) -> Shard {
         let shards = shared.shards;
-        let mut random = fastrand::Rng::with_seed(seed);
+        let mut unguessable = Unguessable::new(&seed.into());
+        let mut random = unguessable.quick();
         let hasher =
             ahash::RandomState::with_seeds(random.u64(..), random.u64(..), random.u64(..), random.u64(..));
         Shard {
             id,
             now,
             random,
+            unguessable,
+            authenticating: 0,
             connections: Slots::new(),
             sessions: Slots::new(),
             realms: shared.config.realms.iter().map(|_| RealmState::new(&hasher)).collect(),
@@ -204,7 +220,6 @@ impl Shard {
             spare_batches: Vec::new(),
             lane_waiters: (0..shards).map(|_| Vec::new()).collect(),
             hasher,
-            anonymous: crate::join::ANONYMOUS.into(),
             inbox: VecDeque::new(),
             unacknowledged: vec![0; shards as usize],
             retained_sent: 0,
@@ -250,6 +265,7 @@ impl Shard {
             close_code: None,
             receiver: None,
             leaving: None,
+            authentication: None,
             waits_for: Default::default(),
             is_dirty: false,
             is_paused: false,
@@ -442,6 +458,7 @@ impl Shard {
         note("calls that wait for a callee", self.waiting.len());
         note("timed calls", self.timed_calls);
         note("questions", self.questions);
+        note("clients that authenticate", self.authenticating);
         note("questions to hooks", self.hook_questions.len());
         note("octets kept for another callee", self.rerouting_octets);
         note("departures", self.departures.len());

@@ -150,9 +150,15 @@ mod tests {
     #[test]
     fn a_list_admits_what_is_on_it() {
         for (list, peers) in [
-            (&["10.0.0.0/8"][..], &["10.0.0.1 yes", "10.255.255.255 yes", "11.0.0.0 no", "unix no", "::1 no"][..]),
+            (
+                &["10.0.0.0/8"][..],
+                &["10.0.0.1 yes", "10.255.255.255 yes", "11.0.0.0 no", "unix no", "::1 no"][..],
+            ),
             (&["192.0.2.7"], &["192.0.2.7 yes", "192.0.2.6 no", "::ffff:192.0.2.7 yes"]),
-            (&["2001:db8::/32", "unix"], &["2001:db8:1::5 yes", "2001:db9::1 no", "unix yes", "127.0.0.1 no"]),
+            (
+                &["2001:db8::/32", "unix"],
+                &["2001:db8:1::5 yes", "2001:db9::1 no", "unix yes", "127.0.0.1 no"],
+            ),
             (&["0.0.0.0/0"], &["8.8.8.8 yes", "::1 no", "::ffff:8.8.8.8 yes"]),
             (&["::1"], &["::1 yes", "::2 no"]),
             (&[], &["127.0.0.1 no", "unix no"]),
@@ -167,7 +173,8 @@ mod tests {
 
     #[test]
     fn what_is_no_source_is_refused() {
-        for text in ["", "localhost", "10.0.0.0/33", "10.0.0/8", "::/129", "Unix", "10.0.0.1:80", "1.2.3.4/"] {
+        for text in ["", "localhost", "10.0.0.0/33", "10.0.0/8", "::/129", "Unix", "10.0.0.1:80", "1.2.3.4/"]
+        {
             assert_eq!(Sources::new([text]), Err(SourceError::NotASource(text.into())));
         }
         let error = Sources::new(["10.1.2.3/8"]).unwrap_err();
@@ -179,7 +186,9 @@ mod tests {
         let here = Sources::new(["127.0.0.0/8"]).unwrap();
         let rules = SourceRules::default().with_method("ticket", here.clone()).with_role("admin", here);
         let (near, far) = (peer("127.0.0.1"), peer("192.0.2.1"));
-        assert!(rules.admits(&far) && rules.admits_method("anonymous", &far) && rules.admits_role("guest", &far));
+        assert!(
+            rules.admits(&far) && rules.admits_method("anonymous", &far) && rules.admits_role("guest", &far)
+        );
         assert!(rules.admits_method("ticket", &near) && rules.admits_role("admin", &near));
         assert!(!rules.admits_method("ticket", &far) && !rules.admits_role("admin", &far));
         let rules = SourceRules::default().with_realm(Sources::new(["unix"]).unwrap());

@@ -221,7 +221,8 @@ mod tests {
     #[test]
     fn the_table_is_bounded_and_forgets_what_is_over() {
         let (throttle, rules) = (throttle(), ThrottleRules { sources_max: 100, ..rules() });
-        let failed = |n: u32, now| throttle.failed(&peer(&std::net::Ipv4Addr::from(n).to_string()), now, &rules);
+        let failed =
+            |n: u32, now| throttle.failed(&peer(&std::net::Ipv4Addr::from(n).to_string()), now, &rules);
         for n in 0..100 {
             assert_eq!(failed(n, Now(0)), Failed::Counted);
         }

@@ -84,6 +84,7 @@ fn limits(raw: raw::Limits, found: &mut Diagnostics) -> (shard::Limits, usize) {
         calls_per_callee_queued_bytes_max: raw.calls_per_callee_queued_bytes_max.get(found),
         rerouting_bytes_max: raw.rerouting_bytes_max.get(found),
         inputs_per_session_max: raw.inputs_per_session_max.get(found),
+        ..shard::Limits::default()
     };
     (limits, raw.message_bytes_max.get(found))
 }
@@ -279,7 +280,6 @@ fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec
             found.add(place, format!("the realm {name:?} is there already, expected another name"));
         }
         realms.push(shard::Realm {
-            name,
             uri_rules,
             request_ids,
             call_timeout,
@@ -290,6 +290,7 @@ fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec
             retained,
             history,
             meta,
+            ..shard::Realm::new(&name)
         });
     }
     realms

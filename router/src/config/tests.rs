@@ -177,6 +177,7 @@ fn every_key_arrives() {
         calls_per_callee_queued_bytes_max: 11 << 10,
         rerouting_bytes_max: 12 << 10,
         inputs_per_session_max: 13,
+        ..Limits::default()
     };
     assert_eq!(format!("{:?}", settings.engine.limits), format!("{expected:?}"));
     let endpoints =

@@ -196,7 +196,7 @@ fn text(answer: &QuestionAnswer) -> String {
                 args.iter().flat_map(|args| args.iter()).map(|value| value.as_str().unwrap().to_owned());
             format!("result {}", args.collect::<Vec<_>>().join(" "))
         }
-        QuestionAnswer::Failed { error, .. } => format!("failed {error}"),
+        QuestionAnswer::Failed { error } => format!("failed {error}"),
         QuestionAnswer::TimedOut => "timed out".into(),
         QuestionAnswer::NobodyThere => "nobody there".into(),
     }
