@@ -46,9 +46,20 @@ impl Refusal {
         let text = Cow::Borrowed("this realm has no anonymous sessions: HELLO must list authmethods");
         Refusal { reason: REQUIRED, text, on_grid: false }
     }
+    /// A source outside could not be asked, or its answer is not understood.
+    pub(crate) fn failed() -> Refusal {
+        let text = Cow::Borrowed("authentication could not be carried out: try again later");
+        Refusal { reason: FAILED, text, on_grid: true }
+    }
     /// Something that is wrong whoever asks: it may be named.
     pub(crate) fn malformed(text: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal { reason: DENIED, text: text.into(), on_grid: false }
+    }
+}
+
+impl From<&'static str> for Refusal {
+    fn from(text: &'static str) -> Refusal {
+        Refusal::malformed(text)
     }
 }
 

@@ -61,7 +61,7 @@ impl RouterKey {
         PublicKey(octets.try_into().expect("invariant: an ed25519 public key has 32 octets"))
     }
     /// Signature and message, in hexadecimal digits.
-    fn sign(&self, message: &[u8; 32]) -> String {
+    pub(crate) fn sign(&self, message: &[u8; 32]) -> String {
         hex::encode(self.0.sign(message).as_ref()) + &hex::encode(message)
     }
 }
@@ -159,9 +159,10 @@ pub(crate) fn binding(
         Some(TLS_EXPORTER) if !transport.is_tls => {
             Err("channel binding tls-exporter is asked for, but the connection is not encrypted by TLS")
         }
-        Some(TLS_EXPORTER) => {
-            transport.exporter.map(Some).ok_or("channel binding tls-exporter is not available on this connection")
-        }
+        Some(TLS_EXPORTER) => transport
+            .exporter
+            .map(Some)
+            .ok_or("channel binding tls-exporter is not available on this connection"),
         Some("tls-unique") => {
             Err("channel binding tls-unique is not available (TLS 1.3 does not have it): use tls-exporter")
         }

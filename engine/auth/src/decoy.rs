@@ -192,7 +192,8 @@ mod tests {
     fn decoys_stay_the_same_and_differ_by_authid() {
         let secret = DecoySecret::new([3; 32]);
         let shapes = Shapes::default();
-        let salt = |authid: &str| unknown(&secret, authid).scram(Dialect::Specification, &[&shapes]).salt_text();
+        let salt =
+            |authid: &str| unknown(&secret, authid).scram(Dialect::Specification, &[&shapes]).salt_text();
         assert_eq!(salt("joe"), salt("joe"));
         assert_ne!(salt("joe"), salt("jo"));
         let elsewhere = Unknown { realm: "realm2", ..unknown(&secret, "joe") };

@@ -81,7 +81,10 @@ impl std::fmt::Display for ConfigError {
                 write!(f, "{what} is {found}: expected {min} to {max}")
             }
             ConfigError::WeakSalt { found, min } => {
-                write!(f, "the salt has {found} octets: expected {min} at least, drawn at random for each principal")
+                write!(
+                    f,
+                    "the salt has {found} octets: expected {min} at least, drawn at random for each principal"
+                )
             }
             ConfigError::UnknownKdf { found, expected } => {
                 write!(f, "unknown key derivation function {found:?}: expected {expected}")

@@ -16,26 +16,36 @@
 //! - Secrets are compared in constant time, are wiped when dropped, and show nothing when formatted.
 
 mod admission;
+mod answer;
 mod attempt;
 mod authid;
+mod cookie;
 mod cryptosign;
+mod decoy;
 mod error;
+mod found;
 mod hex;
+mod jwt;
 mod method;
 mod owned_dict;
 mod principals;
+mod question;
 mod realm;
 mod scram;
 mod secret;
 mod source;
 mod step;
+mod tls;
 mod transport;
+mod trust_root;
 mod wampcra;
 
 pub use admission::{Admission, Grant, Refusal};
 pub use attempt::{Attempt, Env, Hello};
+pub use cookie::CookieStore;
 pub use cryptosign::{PublicKey, RouterKey};
 pub use error::ConfigError;
+pub use jwt::{JwtAlgorithm, JwtIssuer, JwtKey, JwtRole};
 pub use method::Method;
 pub use owned_dict::OwnedDict;
 pub use principals::{PrincipalStore, Principals};
@@ -44,5 +54,7 @@ pub use scram::{Dialect, Kdf, ScramRecord, ScramText};
 pub use secret::{DecoySecret, Ticket};
 pub use source::{HookId, ProcedureSource, Source};
 pub use step::{Answer, Question, Step};
+pub use tls::{CertificateField, CertificateMapping, CertificateName};
 pub use transport::{AlternativeName, ClientCertificate, Transport};
+pub use trust_root::{Address, TrustRoot};
 pub use wampcra::{CraSecret, Salting};

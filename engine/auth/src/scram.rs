@@ -145,7 +145,10 @@ impl Kdf {
                 let function = params.map(|params| Argon2::new(Algorithm::Argon2id, Version::V0x13, params));
                 function
                     .and_then(|function| function.hash_password_into(password, salt, &mut *key))
-                    .map_err(|_| ConfigError::Malformed { what: "iterations or memory", expected: "what Argon2 can do" })?;
+                    .map_err(|_| ConfigError::Malformed {
+                        what: "iterations or memory",
+                        expected: "what Argon2 can do",
+                    })?;
             }
             Kdf::Pbkdf2 { iterations } => {
                 let iterations = NonZeroU32::new(iterations).expect("invariant: checked by Kdf::check");
@@ -296,9 +299,11 @@ impl ScramRecord {
             Dialect::Crossbar => hex::encode(key),
         })
     }
+    #[cfg(test)]
     pub(crate) fn stored_key(&self) -> &[u8; 32] {
         &self.stored_key
     }
+    #[cfg(test)]
     pub(crate) fn server_key(&self) -> &[u8; 32] {
         &self.server_key
     }
@@ -418,8 +423,9 @@ mod tests {
 
     #[test]
     fn texts_come_back() {
-        let record = ScramRecord::derive(Dialect::Specification, Kdf::Pbkdf2 { iterations: 5000 }, &[1; 16], "x")
-            .unwrap();
+        let record =
+            ScramRecord::derive(Dialect::Specification, Kdf::Pbkdf2 { iterations: 5000 }, &[1; 16], "x")
+                .unwrap();
         let (salt, stored, server) = (record.salt_text(), record.stored_key_text(), record.server_key_text());
         let text = ScramText {
             kdf: record.kdf().name(Dialect::Specification),
@@ -432,9 +438,16 @@ mod tests {
         let read = ScramRecord::from_text(Dialect::Specification, &text).unwrap();
         assert_eq!((read.kdf(), read.salt()), (record.kdf(), record.salt()));
         assert_eq!((read.stored_key(), read.server_key()), (record.stored_key(), record.server_key()));
-        let refused = |text: ScramText<'_>| ScramRecord::from_text(Dialect::Specification, &text).unwrap_err();
-        assert_eq!(refused(ScramText { salt: "c2FsdA==", ..text }), ConfigError::WeakSalt { found: 4, min: 8 });
-        assert!(matches!(refused(ScramText { salt: "%", ..text }), ConfigError::Malformed { what: "salt", .. }));
+        let refused =
+            |text: ScramText<'_>| ScramRecord::from_text(Dialect::Specification, &text).unwrap_err();
+        assert_eq!(
+            refused(ScramText { salt: "c2FsdA==", ..text }),
+            ConfigError::WeakSalt { found: 4, min: 8 }
+        );
+        assert!(matches!(
+            refused(ScramText { salt: "%", ..text }),
+            ConfigError::Malformed { what: "salt", .. }
+        ));
         assert!(matches!(
             refused(ScramText { server_key: "AAAA", ..text }),
             ConfigError::Malformed { what: "server_key", .. }

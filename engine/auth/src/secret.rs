@@ -59,10 +59,9 @@ impl Ticket {
     pub fn sha256(digits: &str) -> Result<Ticket, ConfigError> {
         let digest = crate::hex::decode(digits);
         let expected = "64 hexadecimal digits, the SHA-256 of the ticket";
-        digest.map(|digest| Ticket(Zeroizing::new(digest))).ok_or(ConfigError::Malformed {
-            what: "ticket_sha256",
-            expected,
-        })
+        digest
+            .map(|digest| Ticket(Zeroizing::new(digest)))
+            .ok_or(ConfigError::Malformed { what: "ticket_sha256", expected })
     }
     /// What a client presents, in the form that is kept.
     pub(crate) fn presented(ticket: &str) -> Ticket {

@@ -82,7 +82,8 @@ impl CertificateName {
     /// What a certificate may be recognised by, the most particular first.
     pub(crate) fn all_of(certificate: &ClientCertificate) -> impl Iterator<Item = CertificateName> + '_ {
         let common_names = certificate.common_names.iter().map(|name| Name::CommonName(name.clone()));
-        let alternatives = certificate.alternative_names.iter().map(|name| Name::Alternative(comparable(name)));
+        let alternatives =
+            certificate.alternative_names.iter().map(|name| Name::Alternative(comparable(name)));
         [Name::Sha256(certificate.sha256), Name::Subject(certificate.subject.clone())]
             .into_iter()
             .chain(alternatives)
@@ -138,12 +139,14 @@ impl CertificateMapping {
     pub(crate) fn authid<'c>(&self, certificate: &'c ClientCertificate) -> Option<&'c str> {
         let mut names: Box<dyn Iterator<Item = &'c str>> = match self.field {
             CertificateField::CommonName => Box::new(certificate.common_names.iter().map(|name| &**name)),
-            field => Box::new(certificate.alternative_names.iter().filter_map(move |name| match (field, name) {
-                (CertificateField::Dns, AlternativeName::Dns(name))
-                | (CertificateField::Email, AlternativeName::Email(name))
-                | (CertificateField::Uri, AlternativeName::Uri(name)) => Some(&**name),
-                _ => None,
-            })),
+            field => {
+                Box::new(certificate.alternative_names.iter().filter_map(move |name| match (field, name) {
+                    (CertificateField::Dns, AlternativeName::Dns(name))
+                    | (CertificateField::Email, AlternativeName::Email(name))
+                    | (CertificateField::Uri, AlternativeName::Uri(name)) => Some(&**name),
+                    _ => None,
+                }))
+            }
         };
         let name = names.next()?;
         // Which of several would be meant?

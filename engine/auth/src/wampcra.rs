@@ -12,10 +12,10 @@ use time::OffsetDateTime;
 use wampline_wire::{SessionId, Value};
 use zeroize::Zeroizing;
 
+use crate::OwnedDict;
 use crate::admission::check_name;
 use crate::error::{ConfigError, check_range};
 use crate::secret::{are_equal, hmac_sha256};
-use crate::OwnedDict;
 
 /// Octets of a salt, at least.
 const SALT_BYTES_MIN: usize = 8;
@@ -123,7 +123,10 @@ impl CraSecret {
         if octets.is_ok_and(|octets| octets.len() == salting.key_bytes as usize) {
             Ok(CraSecret { key: Zeroizing::new(key.as_bytes().to_vec()), salting: Some(salting) })
         } else {
-            Err(ConfigError::Malformed { what: "key", expected: "the base64 text of as many octets as keylen says" })
+            Err(ConfigError::Malformed {
+                what: "key",
+                expected: "the base64 text of as many octets as keylen says",
+            })
         }
     }
     /// A key that nobody has, with this salting: for decoys.
@@ -257,7 +260,10 @@ mod tests {
         assert_eq!(Salting::new("salt123", 1000, 32), Err(ConfigError::WeakSalt { found: 7, min: 8 }));
         let range = |what, found, min, max| Err(ConfigError::OutOfRange { what, found, min, max });
         assert_eq!(Salting::new("salt1234", 999, 32), range("iterations", 999, 1000, 10_000_000));
-        assert_eq!(Salting::new("salt1234", 10_000_001, 32), range("iterations", 10_000_001, 1000, 10_000_000));
+        assert_eq!(
+            Salting::new("salt1234", 10_000_001, 32),
+            range("iterations", 10_000_001, 1000, 10_000_000)
+        );
         assert_eq!(Salting::new("salt1234", 1000, 15), range("keylen", 15, 16, 64));
         assert!(CraSecret::unsalted("").is_err());
     }

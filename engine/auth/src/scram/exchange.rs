@@ -127,7 +127,8 @@ impl Exchange {
             Some(Value::Str(text)) => Ok(Some(text)),
             Some(_) => Err(()),
         };
-        let (Ok(Some(nonce)), Ok(name), Ok(data)) = (text("nonce"), text("channel_binding"), text("cbind_data"))
+        let (Ok(Some(nonce)), Ok(name), Ok(data)) =
+            (text("nonce"), text("channel_binding"), text("cbind_data"))
         else {
             return false;
         };
@@ -202,8 +203,12 @@ mod tests {
         let salt = STANDARD.decode("31323334353637383930616263646566").unwrap();
         let kdf = Kdf::Argon2id13 { iterations: 32, memory_kib: 512 };
         let record = ScramRecord::derive_unchecked(Dialect::Crossbar, kdf, &salt, "p4ssw0rd").unwrap();
-        let exchange =
-            exchange(record, "username", "31323334353637383930616263646566", "1234567890abcdeffedcba0987654321");
+        let exchange = exchange(
+            record,
+            "username",
+            "31323334353637383930616263646566",
+            "1234567890abcdeffedcba0987654321",
+        );
         // Its proof; that test also takes the proof for the server's signature, which it then does not accept.
         let verifier = exchange.finish("f5r3loERzGVSuimE+lvO0bWna2zyswBo0HrZkaaEy38=", &Dict::EMPTY).unwrap();
         assert_eq!(exchange.verifier_entry(verifier).0, "scram_server_signature");
@@ -243,7 +248,8 @@ mod tests {
 
     #[test]
     fn nonces_must_be_base64() {
-        let read = |nonce: Value<'_>| ScramRequest::read(Some(&Dict::pairs(&[("nonce", nonce)])), None).is_ok();
+        let read =
+            |nonce: Value<'_>| ScramRequest::read(Some(&Dict::pairs(&[("nonce", nonce)])), None).is_ok();
         assert!(read(Value::Str("egVDf3DMJh0=".into())));
         for wrong in ["", "a,b", "egVDf3DMJh0", "egVDf3DMJh0=\n"] {
             assert!(!read(Value::Str(wrong.into())), "{wrong:?}");
