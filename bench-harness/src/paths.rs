@@ -33,6 +33,8 @@ enum Kind {
     Publish { to: usize, serializers: Vec<Serializer>, acknowledge: bool },
     /// CALL, INVOCATION, YIELD, RESULT.
     Call,
+    /// HELLO, WELCOME, GOODBYE, GOODBYE, on a transport that is open.
+    Join,
 }
 
 /// One step, ready to be repeated.
@@ -44,6 +46,7 @@ pub struct Step {
 enum Action {
     Publish { publisher: Visitor, octets: Vec<u8> },
     Call(Box<Call>),
+    Join { visitor: Visitor, hello: Vec<u8>, goodbye: Vec<u8> },
 }
 
 struct Call {
@@ -94,6 +97,8 @@ pub fn all() -> Vec<Path> {
             add(Kind::Call, 2, 16, 64);
             add(Kind::Call, 1, 1, 16 << 10);
             if framed == Framed::RawSocket {
+                add(Kind::Join, 1, 1, 64);
+                add(Kind::Join, 2, 1, 64);
                 add(publish(12, &Serializer::ALL, false), 1, 1, 64);
                 add(publish(12, &Serializer::ALL, false), 1, 16, 64);
             }
@@ -117,6 +122,7 @@ fn name(
             format!("publish_{to}{mixed}{acknowledged}")
         }
         Kind::Call => "call".to_owned(),
+        Kind::Join => "join_and_leave".to_owned(),
     };
     if shards > 1 {
         name.push_str("_across");
@@ -166,6 +172,14 @@ impl Path {
                 let (batch, invocation, yields) = (self.batch, 1, Vec::new());
                 Action::Call(Box::new(Call { caller, callee, calls, batch, invocation, payload, yields }))
             }
+            Kind::Join => {
+                let mut visitor = stage.open(far, self.framed, self.serializer);
+                let (mut hello, mut goodbye) = (Vec::new(), Vec::new());
+                visitor.write_hello(&mut hello);
+                let reason = Cow::Borrowed("wamp.close.close_realm");
+                visitor.write(&Message::Goodbye { details: Dict::EMPTY, reason }, &mut goodbye);
+                Action::Join { visitor, hello, goodbye }
+            }
         };
         Step { stage, action }
     }
@@ -174,7 +188,7 @@ impl Path {
     pub fn deliveries(&self) -> u64 {
         match &self.kind {
             Kind::Publish { to, .. } => self.batch * *to as u64,
-            Kind::Call => self.batch,
+            Kind::Call | Kind::Join => self.batch,
         }
     }
 
@@ -183,7 +197,7 @@ impl Path {
         match &self.kind {
             // A batch leaves in one send per connection.
             Kind::Publish { to, acknowledge, .. } => *to as u64 + u64::from(*acknowledge),
-            Kind::Call => 2,
+            Kind::Call | Kind::Join => 2,
         }
     }
 }
@@ -198,6 +212,13 @@ impl Step {
                 stage.settle()
             }
             Action::Call(call) => call.run(stage),
+            Action::Join { visitor, hello, goodbye } => {
+                stage.receive(visitor, hello);
+                let welcomed = stage.settle();
+                stage.receive(visitor, goodbye);
+                let left = stage.settle();
+                Delivered { sends: welcomed.sends + left.sends, octets: welcomed.octets + left.octets }
+            }
         }
     }
 }

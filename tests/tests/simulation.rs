@@ -33,6 +33,7 @@ fn seeds(shards: u16, from: u64) {
     assert!(total.sessions > 2000 && total.events > 10_000 && total.answers > 5000, "{total:?}");
     assert!(total.meta_events > 2000 && total.wills > 50, "{total:?}");
     assert!(total.cuts > 0 && total.retained > 200, "{total:?}");
+    assert!(total.admitted > 200 && total.denied > 100, "{total:?}");
     assert!(shards == 1 || total.lanes_full > 100, "{total:?}");
 }
 

@@ -20,26 +20,23 @@
 //! on which side of it an answer falls.)
 
 use std::borrow::Cow;
-use std::io::Write;
 use std::time::Duration;
 
-use wampline_auth::{Answer, Attempt, Env, Hello, Method, Question, Refusal, Step, Transport};
+use wampline_auth::{Answer, Attempt, Env, Hello, Method, Question, Refusal, Step};
 use wampline_routing::feature::ClientFeatures;
 use wampline_routing::{RealmId, error_uri};
 use wampline_wire::{Dict, List, Message, SessionId, Value};
 
-use crate::connection::{Connection, NEVER};
+use crate::connection::NEVER;
 use crate::counters::{add, set};
+use crate::facts::Facts;
 use crate::question::{Purpose, QuestionAnswer, QuestionId};
 use crate::shard::Shard;
 use crate::throttle::Failed;
-use crate::{ConnKey, HookFailure, Now, Peer};
+use crate::{ConnKey, HookFailure, Now};
 
 /// Octets of a CHALLENGE beside its extra, about.
 const CHALLENGE_BYTES: usize = 64;
-
-/// Octets of a peer's address as text, at most.
-const ADDRESS_BYTES_MAX: usize = 96;
 
 /// The error of a hook that gave no answer.
 const HOOK_FAILED: &str = "wampline.error.hook_failed";
@@ -189,6 +186,13 @@ impl Shard {
         }
     }
 
+    /// Whether somebody has authenticated with this cookie and still is known by it: then the browser keeps it.
+    pub(crate) fn knows_cookie(&self, cookie: &str) -> bool {
+        let millis = self.shared.wall_millis(self.now);
+        let stores = self.shared.config.realms.iter().filter_map(|realm| realm.authentication.cookies());
+        stores.into_iter().any(|store| store.knows(cookie, millis))
+    }
+
     /// The connection ends: nobody waits for anything.
     pub(crate) fn end_authentication(&mut self, slot: u32) {
         if let Some(authentication) = self.take_authentication(slot) {
@@ -200,8 +204,9 @@ impl Shard {
         let realm = &self.shared.config.realms[joining.realm.index()];
         let mut random = |octets: &mut [u8]| self.unguessable.fill(octets);
         let mut env = Env { unix_millis: self.shared.wall_millis(self.now), random: &mut random };
-        let mut address = [0; ADDRESS_BYTES_MAX];
-        let transport = transport(&self.connections[slot], &mut address);
+        let connection = &self.connections[slot];
+        let facts = Facts::of(connection, &realm.authentication);
+        let transport = facts.transport(connection);
         let (attempt, step) = Attempt::begin(&realm.authentication, hello, &transport, &mut env);
         let is_anonymous = matches!(&step, Step::Admit(admission) if admission.authmethod == ANONYMOUS);
         if !is_anonymous && self.is_blocked(slot) {
@@ -245,8 +250,10 @@ impl Shard {
     fn step(&mut self, slot: u32, authentication: &mut Authentication, input: Input<'_>) -> Step {
         let mut random = |octets: &mut [u8]| self.unguessable.fill(octets);
         let mut env = Env { unix_millis: self.shared.wall_millis(self.now), random: &mut random };
-        let mut address = [0; ADDRESS_BYTES_MAX];
-        let transport = transport(&self.connections[slot], &mut address);
+        let connection = &self.connections[slot];
+        let realm = &self.shared.config.realms[authentication.joining.realm.index()];
+        let facts = Facts::of(connection, &realm.authentication);
+        let transport = facts.transport(connection);
         let attempt = &mut authentication.attempt;
         match input {
             Input::Authenticate { signature, extra } => {
@@ -433,23 +440,6 @@ fn next_on_grid(since: Now, now: Now, grid: Duration) -> Option<u64> {
     let passed = now.0.saturating_sub(since.0);
     let multiples = passed.checked_div(grid)? + u64::from(passed == 0 || passed % grid > 0);
     Some(since.0.saturating_add(multiples.saturating_mul(grid))).filter(|at| *at > now.0)
-}
-
-/// What is known of a connection's peer. `address` takes its address as text.
-fn transport<'a>(connection: &'a Connection, address: &'a mut [u8; ADDRESS_BYTES_MAX]) -> Transport<'a> {
-    let mut rest = &mut address[..];
-    // What does not fit is left out.
-    let _ = write!(rest, "{}", connection.peer);
-    let length = ADDRESS_BYTES_MAX - rest.len();
-    Transport {
-        peer: match &connection.peer {
-            Peer::Tcp(address) => Some(address.ip()),
-            Peer::Unix => None,
-        },
-        address: std::str::from_utf8(&address[..length]).unwrap_or_default(),
-        is_tls: connection.tls.is_some(),
-        ..Transport::plain(connection.kind(), connection.form.serializer().name())
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! From octets to messages to what they ask for: TLS, framing, parsing, and the dispatch by session state.
 
 use wampline_routing::{RequestIds, error_uri};
-use wampline_transports::server::{Fault, FaultKind, Received, Server};
+use wampline_transports::server::{COOKIE_BYTES, Fault, FaultKind, Received, Server};
 use wampline_transports::tls::TlsProgress;
 use wampline_wire::{Message, RequestId, RequestType, Serializer};
 
@@ -101,7 +101,13 @@ impl Shard {
         let end = loop {
             match server.receive(&mut rest, &mut control) {
                 Ok(Some(Received::Message { octets, text })) => self.received(slot, octets, text),
-                Ok(Some(Received::Cookie { .. })) => {}
+                Ok(Some(Received::Cookie { brought })) => {
+                    if !brought.is_some_and(|brought| self.knows_cookie(brought)) {
+                        let mut octets = [0; COOKIE_BYTES];
+                        self.unguessable.fill(&mut octets);
+                        server.set_cookie(octets);
+                    }
+                }
                 Ok(Some(Received::Established(established))) => {
                     self.connections[slot].cookie = server.take_cookie();
                     self.connections[slot].establish(established);

@@ -14,6 +14,7 @@ mod counters;
 mod deadline;
 mod dealer;
 mod event;
+mod facts;
 mod frame;
 mod group;
 mod holding;

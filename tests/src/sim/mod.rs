@@ -5,6 +5,7 @@
 //! oracle whether every obligation has been met.
 
 mod actor;
+mod authentication;
 mod oracle;
 mod pool;
 mod shrink;
@@ -62,6 +63,10 @@ pub struct Summary {
     pub cuts: u64,
     /// Times that a lane was full.
     pub lanes_full: u64,
+    /// Clients that authenticated and got WELCOME.
+    pub admitted: u64,
+    /// Those that got ABORT.
+    pub denied: u64,
 }
 
 /// What broke.
@@ -115,6 +120,8 @@ impl Summary {
         self.crossings += other.crossings;
         self.cuts += other.cuts;
         self.lanes_full += other.lanes_full;
+        self.admitted += other.admitted;
+        self.denied += other.denied;
     }
 }
 
@@ -125,11 +132,18 @@ impl Summary {
 pub fn run(plan: &Plan, log: bool) -> Result<Summary, Box<Failure>> {
     let _watched = watch::running(plan);
     let mut simulation = Simulation::new(plan, log);
-    match simulation.run(plan) {
-        Ok(()) => Ok(simulation.summary()),
-        Err(what) => Err(Box::new(Failure { what, log: simulation.oracle.take_log() })),
+    if let Err(what) = simulation.run(plan) {
+        return Err(Box::new(Failure { what, log: simulation.oracle.take_log() }));
     }
+    let mut summary = simulation.summary();
+    if plan.seed % AUTHENTICATION_EVERY == 0 {
+        summary.add(&authentication::run(plan, log)?);
+    }
+    Ok(summary)
 }
+
+/// Of so many seeds one has a run with clients that authenticate as well.
+const AUTHENTICATION_EVERY: u64 = 3;
 
 /// Phases of a run, each ending at rest.
 const PHASES: usize = 2;

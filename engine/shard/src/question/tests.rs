@@ -49,11 +49,13 @@ impl Pair {
             origins: Origins::Any,
             assume_subprotocol: None,
             echo: false,
+            cookie: None,
             message_bytes_max: 1 << 20,
         };
         let listener = Listener {
             transport: Arc::new(transport),
             tls: None,
+            channel_binding: false,
             ping_interval: None,
             ping_timeout: SPAN,
             connections_max: None,
