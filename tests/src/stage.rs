@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A client joins `realm1` when it is first heard of; `$session_a` and `$authid_a` are then bound. Other lines:
-//! `a joins [ROLE.FEATURE...]`, `a connects [json|msgpack|cbor] [rawsocket|websocket]
+//! `a joins [as AUTHROLE] [ROLE.FEATURE...]`, `a connects [json|msgpack|cbor] [rawsocket|websocket]
 //! [length N] [from ADDRESS|unix]`, `a connected` (nothing has come, and it is still open), `a octets HEX` (past all framing), `a message HEX`, `a closed [CODE]`, `a eof`, `a breaks`, `a freezes`, `a thaws`,
 //! `a pings`, `a pong`, `wait 500ms`, `shutdown goodbye|restart SPAN`, `counted NAME N`, `# comment`.
 //!
@@ -260,6 +260,7 @@ impl Stage {
             ["wait", span] => self.pass(self.span(span)),
             ["shutdown", mode, span] => self.shutdown(mode, self.span(span)),
             ["counted", name, count] => self.check_counter(name, count),
+            [name, "joins", "as", role, ref features @ ..] => self.appear_as(name, Some(role), features),
             [name, "joins", ref features @ ..] => self.appear(name, features),
             [name, "connects", ..] => self.connect(name, &words[2..]),
             [name, "octets", hex] => self.client(name).peer.send_raw(&text::hex(hex)),
@@ -339,6 +340,9 @@ impl Stage {
             "retained_evicted" => load(&counters.retained_evicted),
             "retained_omitted" => load(&counters.retained_omitted),
             "publications_dropped" => load(&counters.publications_dropped),
+            "not_authorized" => load(&counters.not_authorized),
+            "authorizations_failed" => load(&counters.authorizations_failed),
+            "questions" => load(&counters.questions),
             "answers_dropped" => load(&counters.answers_dropped),
             "goodbye_early" => load(&counters.goodbye_early),
             "calls_canceled" => load(&counters.calls_canceled),
@@ -387,6 +391,11 @@ impl Stage {
 
     /// Joins a client that is not there yet, with features that are given as `role.feature`.
     fn appear(&mut self, name: &str, features: &[&str]) {
+        self.appear_as(name, None, features);
+    }
+
+    /// The same, in a role (see [`config::with_tickets`]).
+    fn appear_as(&mut self, name: &str, role: Option<&str>, features: &[&str]) {
         if self.clients.contains_key(name) {
             return;
         }
@@ -396,8 +405,20 @@ impl Stage {
             let Some((role, feature)) = feature.split_once('.') else { self.fail("expected role.feature") };
             roles[role]["features"][feature] = json!(true);
         }
-        self.client(name).peer.send(&json!([1, "realm1", {"roles": roles}]));
+        let mut details = json!({"roles": roles});
+        if let Some(role) = role {
+            details["authid"] = json!(role);
+            details["authmethods"] = json!(["ticket"]);
+        }
+        self.client(name).peer.send(&json!([1, "realm1", details]));
         self.flush();
+        if let Some(role) = role {
+            match self.hear(name) {
+                Some(message) if message[0] == 4 => self.client(name).peer.send(&json!([5, role, {}])),
+                other => self.fail(&format!("{name} is not asked for its ticket: {other:?}")),
+            }
+            self.flush();
+        }
         match self.hear(name) {
             Some(message) if message[0] == 2 => {
                 self.bound.insert(format!("$session_{name}"), message[1].clone());

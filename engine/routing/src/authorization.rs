@@ -42,8 +42,9 @@ mod tests;
 use std::time::Duration;
 
 use ahash::AHashMap;
+use wampline_wire::SessionId;
 
-pub use answer::{AnswerError, AuthorizerAnswer};
+pub use answer::{AnswerError, AuthorizerAnswer, question_arguments};
 pub use cache::{AnswerCache, CachedAnswer, PURGE_PROCEDURE, PurgeFilter, Question, QuestionOwner};
 pub use error::RoleError;
 pub use explain::{Explanation, Reason};
@@ -145,6 +146,7 @@ pub struct Roles {
     default_role: Option<RoleId>,
     /// Procedures that answer questions about sessions.
     answering: Vec<Box<str>>,
+    has_authorizers: bool,
 }
 
 impl Roles {
@@ -156,6 +158,7 @@ impl Roles {
             roles: vec![Role::new("")],
             default_role: None,
             answering: Vec::new(),
+            has_authorizers: false,
         }
     }
 
@@ -225,6 +228,7 @@ impl Roles {
         }
         let procedure = uri.clone();
         self.role_mut(role).authorizer = Some(authorizer);
+        self.has_authorizers = true;
         self.answering.push(procedure);
         self.find_serving();
         Ok(())
@@ -262,9 +266,14 @@ impl Roles {
         self.by_name.contains_key(name)
     }
 
+    /// The names of the roles, in the order in which they were added.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().skip(1).map(|role| &*role.name)
+    }
+
     /// Whether any role has an authorizer.
     pub fn has_authorizers(&self) -> bool {
-        self.roles.iter().any(|role| role.authorizer.is_some())
+        self.has_authorizers
     }
 
     /// The role that sessions of this authrole have. `None`: one that may do everything that the realm offers, so that nothing need
@@ -285,6 +294,14 @@ impl Roles {
     /// The role's authorizer, unless it is never asked.
     pub fn authorizer(&self, role: RoleId) -> Option<&Authorizer> {
         self.role(role).asks()
+    }
+
+    /// How a kept answer to a question about a session of this role is found: by role or by session.
+    pub fn owner(&self, role: RoleId, session: SessionId) -> QuestionOwner {
+        match self.authorizer(role).map(|authorizer| authorizer.scope) {
+            Some(CacheScope::Role) => QuestionOwner::Role,
+            _ => QuestionOwner::Session(session),
+        }
     }
 
     /// Whether a role may do this: with [`MatchPolicy::Exact`] to a URI, else to everything that the pattern matches.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use ahash::{AHashMap, AHashSet, RandomState};
 use wampline_wire::{PayloadBuf, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
 
+use crate::call::CallRef;
 use crate::identity::Identity;
 use crate::key::{RealmId, SessionRef, ShardId};
 use crate::meta::{
@@ -87,6 +88,8 @@ pub enum Answer {
     /// To the shard of a session that has asked for retained events: every shard has dealt with what came before. The
     /// number is the one that the home shard knows the question by.
     Retained(u64),
+    /// To the shard of a session that has called [`crate::authorization::PURGE_PROCEDURE`]: every shard has forgotten.
+    Forgotten(CallRef),
     /// Behind the answer to a join, SUBSCRIBE or REGISTER: that one has been queued, say so with this number.
     Confirm(Owned, u64),
     /// The session is to be ended.
@@ -426,6 +429,11 @@ impl Directory {
     /// How a subscription matches, and its topic or pattern.
     pub fn topic_of(&self, subscription: SubscriptionId) -> Option<(MatchPolicy, &Arc<str>)> {
         self.subscriptions.get(&subscription).map(|entry| (entry.created.policy, &entry.created.uri))
+    }
+
+    /// Whether a session has a subscription.
+    pub fn is_subscribed(&self, id: SessionId, subscription: SubscriptionId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| session.subscriptions.contains(&subscription))
     }
 
     /// Takes a subscription from a session ("Subscription Revocation"). Its shard is told; an UNSUBSCRIBE that crosses this

@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use wampline_wire::{Dict, Value};
 
 use crate::attributes::{PayloadAttributes, is_attribute};
+use crate::disclosure::Disclose;
 
 /// CALL.Options, as far as they concern the router.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct CallOptions<'a> {
     pub run_mode: RunMode,
     /// What is said about a payload that the router does not look into.
     pub attributes: PayloadAttributes<'a>,
+    /// Not the caller's: what its permission to call says of disclosure; `None` for what the realm says.
+    pub disclosure: Option<Disclose>,
 }
 
 /// `CALL.Options.runmode`.
@@ -133,6 +136,7 @@ impl<'a> CallOptions<'a> {
             && self.rkey.is_none()
             && self.run_mode == RunMode::One
             && self.attributes.is_empty()
+            && self.disclosure.is_none()
     }
 
     /// The same, on its own feet.
@@ -145,6 +149,7 @@ impl<'a> CallOptions<'a> {
             disclose_me: self.disclose_me,
             timeout: self.timeout,
             run_mode: self.run_mode,
+            disclosure: self.disclosure,
         }
     }
 }

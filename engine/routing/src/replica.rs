@@ -6,6 +6,7 @@ use ahash::AHashMap;
 use smallvec::SmallVec;
 use wampline_wire::{SessionId, SubscriptionId};
 
+use crate::authorization::PurgeFilter;
 use crate::key::{RealmId, ShardId, ShardSet};
 use crate::pattern::{PatternTable, UriHasher};
 use crate::registration::{Callee, Procedure, RegistrationInfo};
@@ -52,6 +53,13 @@ pub enum Delta {
         /// Its node key; `None`: it is no node.
         nkey: Option<Arc<str>>,
     },
+    /// What authorizers have answered is to be forgotten, as far as the filter names it.
+    Forget {
+        /// The realm.
+        realm: RealmId,
+        /// What.
+        filter: Arc<PurgeFilter>,
+    },
     /// Nothing changes; whoever has applied this has dealt with all that came before it.
     Nothing {
         /// The realm.
@@ -66,6 +74,7 @@ impl Delta {
             Delta::Subscription { realm, .. }
             | Delta::Callee { realm, .. }
             | Delta::Node { realm, .. }
+            | Delta::Forget { realm, .. }
             | Delta::Nothing { realm } => *realm,
         }
     }
@@ -156,7 +165,8 @@ impl Replica {
             Delta::Node { subscription, session, nkey, .. } => {
                 self.apply_node(*subscription, *session, nkey.as_deref())
             }
-            Delta::Nothing { .. } => {}
+            // (Answers are kept beside the replica.)
+            Delta::Forget { .. } | Delta::Nothing { .. } => {}
         }
     }
 

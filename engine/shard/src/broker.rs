@@ -3,10 +3,12 @@
 
 use std::borrow::Cow;
 
+use wampline_routing::authorization::Action;
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{Member, RealmId, Refusal, error_uri};
 use wampline_wire::{Dict, Message, Payload, PayloadBuf, RequestId, RequestType, SubscriptionId, Value};
 
+use crate::authorize::{Flow, Permission, Wanted};
 use crate::connection::Parked;
 use crate::event::EVENT_BYTES;
 use crate::frame::HomeRequest;
@@ -22,7 +24,7 @@ impl Shard {
         request: RequestId,
         options: Dict<'_>,
         topic: &str,
-    ) {
+    ) -> Flow {
         let rules = self.shared.config.realms[self.sessions[session].realm.index()].uri_rules;
         let checked = match_policy(&options).and_then(|policy| {
             rules.check_pattern(topic, policy).map(|()| policy).map_err(|error| error.to_string())
@@ -30,7 +32,8 @@ impl Shard {
         let policy = match checked {
             Ok(policy) => policy,
             Err(text) => {
-                return self.error(slot, RequestType::Subscribe, request, error_uri::INVALID_URI, &text);
+                self.error(slot, RequestType::Subscribe, request, error_uri::INVALID_URI, &text);
+                return Flow::Done;
             }
         };
         let (mut get_retained, mut nkey) = (false, None);
@@ -43,9 +46,19 @@ impl Shard {
             Some(Value::Str(nkey)) => Some(nkey.as_ref().into()),
             Some(_) => {
                 let (error, text) = (error_uri::INVALID_ARGUMENT, "the option nkey must be a string");
-                return self.error(slot, RequestType::Subscribe, request, error, text);
+                self.error(slot, RequestType::Subscribe, request, error, text);
+                return Flow::Done;
             }
         };
+        let wanted = Wanted { action: Action::Subscribe, policy, uri: topic, options };
+        match self.permission(session, wanted) {
+            Permission::Granted(_) => {}
+            Permission::Refused(error, text) => {
+                self.error(slot, RequestType::Subscribe, request, error, &text);
+                return Flow::Done;
+            }
+            Permission::Waits => return Flow::Waits,
+        }
         let entry = &mut self.sessions[session];
         entry.requests.begin(RequestType::Subscribe, request);
         if get_retained || nkey.is_some() {
@@ -53,6 +66,7 @@ impl Shard {
         }
         let request = HomeRequest::Subscribe { request, policy, topic: topic.into(), nkey };
         self.ask_home(session, request, Some(slot));
+        Flow::Done
     }
 
     /// UNSUBSCRIBE.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wampline_auth::RealmAuthentication;
+use wampline_routing::authorization::Roles;
 use wampline_routing::history::HistoryRules;
 use wampline_routing::meta::MetaApi;
 use wampline_routing::uri::UriRules;
@@ -72,6 +73,8 @@ pub struct Realm {
     pub authentication: Arc<RealmAuthentication>,
     /// Where they may come from.
     pub sources: Arc<SourceRules>,
+    /// What sessions may do.
+    pub roles: Arc<Roles>,
 }
 
 /// Whether a client may use what it has not announced in HELLO.
@@ -120,6 +123,11 @@ pub struct Limits {
     pub rerouting_bytes_max: usize,
     /// Calls of one session whose input is open, or has not been known to end, while the call has ended.
     pub inputs_per_session_max: usize,
+    /// Octets of the PUBLISH, CALL, SUBSCRIBE, REGISTER, UNSUBSCRIBE and UNREGISTER of one session that wait while its realm's
+    /// authorizer is asked about an earlier one, the last of them beside. At the bound the session is not read.
+    pub requests_held_bytes_max: usize,
+    /// Answers of authorizers that a shard keeps, per realm.
+    pub authorizer_answers_max: usize,
     /// Questions of the router's own (to authenticators, authorizers, hooks) that wait for their answer, per shard.
     pub questions_per_shard_max: usize,
     /// From HELLO to WELCOME or ABORT, where a client has something to prove.
@@ -151,6 +159,7 @@ impl Realm {
             meta: MetaApi::default(),
             authentication: Arc::new(RealmAuthentication::anonymous(ANONYMOUS)),
             sources: Arc::default(),
+            roles: Arc::default(),
         }
     }
 }
@@ -174,6 +183,8 @@ impl Default for Limits {
             calls_per_callee_queued_bytes_max: 16 << 20,
             rerouting_bytes_max: 32 << 20,
             inputs_per_session_max: 1 << 12,
+            requests_held_bytes_max: 64 << 10,
+            authorizer_answers_max: 1 << 16,
             questions_per_shard_max: 1 << 12,
             authentication_timeout: Duration::from_secs(5),
             authenticating_max: 1 << 13,

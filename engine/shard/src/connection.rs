@@ -106,6 +106,8 @@ impl Parked {
     pub(crate) const LEAVING: Parked = Parked(16);
     /// This turn has delivered enough: the rest of the input goes on in the next one.
     pub(crate) const TURN: Parked = Parked(32);
+    /// More requests than may be held wait for an authorizer.
+    pub(crate) const AUTHORIZER: Parked = Parked(64);
 
     pub(crate) fn any(self) -> bool {
         self.0 != 0

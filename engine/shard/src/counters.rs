@@ -78,6 +78,10 @@ pub struct Counters {
     pub calls_timed_out: AtomicU64,
     /// Calls that their caller cancelled.
     pub calls_canceled: AtomicU64,
+    /// Requests that were refused because the session's role does not permit them.
+    pub not_authorized: AtomicU64,
+    /// Requests that were refused because the authorizer gave no answer that could be understood.
+    pub authorizations_failed: AtomicU64,
     /// Questions that the router itself asked of procedures and hooks.
     pub questions: AtomicU64,
     /// Those that had no answer in time, or nobody to ask.

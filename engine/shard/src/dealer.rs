@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use smallvec::SmallVec;
+use wampline_routing::authorization::Action;
 use wampline_routing::feature::{ClientFeature, ClientRole};
 use wampline_routing::uri::is_reserved;
 use wampline_routing::{
-    Call, CallOptions, CallProgress, CallRef, CancelMode, Disclose, PayloadAttributes, RunMode, SessionRef,
-    Tried, error_uri,
+    Call, CallOptions, CallProgress, CallRef, CancelMode, Disclose, PayloadAttributes, RealmId, RunMode,
+    SessionRef, Tried, error_uri,
 };
 use wampline_wire::{Dict, Message, Payload, RequestId, RequestType, Value};
 
 use crate::action::Unsent;
+use crate::authorize::{Flow, Permission, Wanted};
 use crate::config::FeatureRules;
 use crate::counters::add;
 use crate::frame::{Frame, Invoke, Reply, ReplyOutcome};
@@ -51,25 +53,38 @@ impl Shard {
         options: Dict<'_>,
         procedure: &str,
         payload: Payload<'_>,
-    ) {
-        add(&self.counters().calls, 1);
+    ) -> Flow {
         let realm = self.sessions[session].realm;
         let has_more = has_more(&options);
-        let options =
-            if options.is_empty() { Ok(CallOptions::default()) } else { CallOptions::parse(&options) };
-        let refusal = match &options {
+        let sent = options;
+        let options = if sent.is_empty() { Ok(CallOptions::default()) } else { CallOptions::parse(&sent) };
+        let mut refusal = match &options {
             Err(error) => Some((error_uri::INVALID_ARGUMENT, error.to_string())),
             Ok(options) => self.call_refusal(session, options, procedure),
         };
-        let options = options.unwrap_or_default();
+        let mut options = options.unwrap_or_default();
         if let Some(unannounced) = self.unannounced(session, &options) {
-            return self.violation(slot, unannounced);
+            self.violation(slot, unannounced);
+            return Flow::Done;
+        }
+        let is_own = is_reserved(procedure);
+        if refusal.is_none() && !is_own {
+            match self.permission(session, Wanted::exactly(Action::Call, procedure, sent)) {
+                Permission::Granted(disclosure) => {
+                    options.disclosure = disclosure;
+                    refusal = self.disclosure_refusal(realm, &options, procedure);
+                }
+                Permission::Refused(error, text) => refusal = Some((error, text)),
+                Permission::Waits => return Flow::Waits,
+            }
         }
         if let Some((error, text)) = refusal {
             if has_more {
                 self.remember_input(session, request);
             }
-            return self.call_error(slot, request, error, &text);
+            add(&self.counters().calls, 1);
+            self.call_error(slot, request, error, &text);
+            return Flow::Done;
         }
         let mut progress = CallProgress::default();
         if options.receive_progress {
@@ -78,8 +93,13 @@ impl Shard {
         if options.progress {
             progress.set(CallProgress::INPUT_OPEN);
         }
-        if is_reserved(procedure) {
-            return self.call_meta(slot, session, request, progress, procedure, payload);
+        if is_own {
+            return self.call_meta(slot, session, (request, progress), procedure, sent, payload);
+        }
+        add(&self.counters().calls, 1);
+        if self.is_purge(realm, procedure) {
+            self.call_purge(slot, session, request, progress, payload);
+            return Flow::Done;
         }
         // Nobody is invoked yet; routing sets who is.
         let callee = SessionRef { shard: self.id, slot: u32::MAX, guard: 0 };
@@ -89,9 +109,11 @@ impl Shard {
         let route = Route { procedure, tried: Tried::default(), newest, bound_to: None };
         self.start_timeout(call, options.timeout);
         if options.run_mode == RunMode::All {
-            return self.call_all(call, procedure, &options, payload, Some(slot));
+            self.call_all(call, procedure, &options, payload, Some(slot));
+        } else {
+            self.route(call, route, &options, payload, Some(slot));
         }
-        self.route(call, route, &options, payload, Some(slot));
+        Flow::Done
     }
 
     /// A CALL with the id of one that waits: another chunk of it, or a violation.
@@ -136,7 +158,9 @@ impl Shard {
 
     /// CANCEL. Nothing ever answers it but the end of the call.
     pub(crate) fn cancel(&mut self, session: u32, request: RequestId, options: &Dict<'_>) {
-        let Some(&call) = self.sessions[session].calls.get(&request) else { return };
+        let Some(&call) = self.sessions[session].calls.get(&request) else {
+            return self.cancel_held(session, request);
+        };
         add(&self.counters().calls_canceled, 1);
         let reference = self.calls.reference(call).expect("invariant: a session's calls wait");
         let entry = self.calls.get_mut(reference).expect("invariant: the reference is current");
@@ -266,11 +290,6 @@ impl Shard {
         if let Err(error) = self.shared.config.realms[entry.realm.index()].uri_rules.check(procedure) {
             return Some((error_uri::INVALID_URI, error.to_string()));
         }
-        let realm = &self.shared.config.realms[entry.realm.index()];
-        if options.disclose_me && realm.disclosure.caller(procedure) == Disclose::Never {
-            let text = "callers of this procedure are not disclosed";
-            return Some((error_uri::OPTION_DISALLOWED_DISCLOSE_ME, text.into()));
-        }
         if entry.calls.len() >= limits.calls_per_session_max {
             return Some((LIMIT_EXCEEDED, "too many calls wait for their answer".into()));
         }
@@ -289,6 +308,32 @@ impl Shard {
             return Some((error_uri::CANCELED, "the router is shutting down".into()));
         }
         None
+    }
+
+    /// Who calls asks to be disclosed where that is forbidden.
+    fn disclosure_refusal(
+        &self,
+        realm: RealmId,
+        options: &CallOptions<'_>,
+        procedure: &str,
+    ) -> Option<(&'static str, String)> {
+        if !options.disclose_me {
+            return None;
+        }
+        let rules = &self.shared.config.realms[realm.index()].disclosure;
+        let disclosure = options.disclosure.unwrap_or_else(|| rules.caller(procedure));
+        let text = "callers of this procedure are not disclosed";
+        (disclosure == Disclose::Never).then(|| (error_uri::OPTION_DISALLOWED_DISCLOSE_ME, text.into()))
+    }
+
+    /// A call was cancelled while it waited for an authorizer.
+    pub(crate) fn call_canceled(&mut self, slot: u32, session: u32, request: RequestId, options: &Dict<'_>) {
+        add(&self.counters().calls, 1);
+        add(&self.counters().calls_canceled, 1);
+        if has_more(options) {
+            self.remember_input(session, request);
+        }
+        self.call_error(slot, request, error_uri::CANCELED, "");
     }
 
     /// A call has ended, or never began, while its caller may send more of it.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use wampline_routing::authorization::PurgeFilter;
 use wampline_routing::feature::ClientFeatures;
 use wampline_routing::meta::{Arrival, Owned};
 use wampline_routing::uri::MatchPolicy;
@@ -88,6 +89,8 @@ pub(crate) enum HomeRequest {
     },
     /// A meta procedure is called.
     Call(Box<MetaCall>),
+    /// What authorizers have answered is to be forgotten, everywhere.
+    Forget(CallRef, Box<PurgeFilter>),
     /// The answer that came with this number has been queued.
     Confirmed(Owned, u64),
     /// The session is cut, for this reason.

@@ -78,7 +78,8 @@ impl Shard {
             let extra = Some(Box::new(CallExtra { role, ..CallExtra::default() }));
             let member = self.calls.begin(Call { caller, request, callee: callee.at, progress, extra });
             let asked = options.disclose_me || callee.disclose_caller;
-            let (is_disclosed, trust_level) = self.told_of_caller(caller, procedure, asked);
+            let (is_disclosed, trust_level) =
+                self.told_of_caller(caller, procedure, asked, options.disclosure);
             heads.push(InvokeHead {
                 call: member,
                 callee: callee.at,

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use wampline_routing::authorization::Roles;
 use wampline_routing::meta::{MetaEvent, UnixNanos};
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{
-    Answer, Directory, DirectoryLimits, RealmId, RetainedLimits, SessionRef, ShardId, SubscribeRequest,
-    Visibility,
+    Answer, Directory, DirectoryLimits, PayloadAttributes, RealmId, RetainedLimits, SessionRef, ShardId,
+    SubscribeRequest, Visibility,
 };
-use wampline_wire::{SessionId, SubscriptionId};
+use wampline_wire::{Payload, SessionId, SubscriptionId};
 
 use crate::Now;
-use crate::frame::{Frame, HomeRequest, Reply};
+use crate::frame::{Frame, HomeRequest, Reply, ReplyOutcome};
 use crate::keep::Kept;
 use crate::meta::Dues;
 use crate::shard::{Shard, Shared};
@@ -30,6 +31,8 @@ pub(crate) struct Home {
     /// What is kept of publications.
     pub(crate) kept: Kept,
     retained_limits: Box<[RetainedLimits]>,
+    /// What sessions may do, by realm.
+    pub(crate) roles: Box<[Arc<Roles>]>,
     directories: BTreeMap<RealmId, Directory>,
     /// Realms with departed sessions that still own something.
     releasing: Vec<RealmId>,
@@ -55,6 +58,7 @@ impl Home {
             visibility: Visibility::new(id, shared.shards),
             kept: Kept::default(),
             retained_limits: shared.config.realms.iter().map(|realm| realm.retained).collect(),
+            roles: shared.config.realms.iter().map(|realm| realm.roles.clone()).collect(),
             directories: directories.collect(),
             releasing: Vec::new(),
             is_eventful: false,
@@ -161,6 +165,7 @@ impl Home {
         match request {
             HomeRequest::Join(arrival) => directory.join(*arrival, from, out),
             HomeRequest::Call(call) => self.meta_call(now.0, realm, session, *call),
+            HomeRequest::Forget(call, filter) => self.forget(realm, from, call, *filter),
             HomeRequest::Confirmed(owned, number) => directory.confirmed(session, owned, number),
             HomeRequest::Cut(reason) => directory.note_cut(session, reason),
             HomeRequest::Leave => {
@@ -210,9 +215,7 @@ impl Shard {
             }
             Frame::Applied { number } => self.home.visibility.acknowledge(from, number),
             Frame::Changes { number, changes } => {
-                for change in changes.iter() {
-                    self.realms[change.realm().index()].replica.apply(change);
-                }
+                changes.iter().for_each(|change| self.apply(change));
                 self.unacknowledged[from.index()] = number;
             }
             Frame::Answer { to, answer } => self.answer(to, answer),
@@ -253,6 +256,9 @@ impl Shard {
             for (to, answer) in answers {
                 if let Answer::Retained(number) = answer {
                     self.send_snapshot(to, number);
+                } else if let Answer::Forgotten(call) = answer {
+                    let plain = PayloadAttributes::default();
+                    self.reply(call, ReplyOutcome::Result, plain, Payload::NONE, None);
                 } else if to.shard == self.id {
                     self.answer(to, answer);
                 } else {
@@ -277,9 +283,7 @@ impl Shard {
 
     fn spread_changes(&mut self) {
         let Some((number, changes)) = self.home.visibility.take_changes() else { return };
-        for change in &changes {
-            self.realms[change.realm().index()].replica.apply(change);
-        }
+        changes.iter().for_each(|change| self.apply(change));
         let changes: Arc<[_]> = changes.into();
         let own = self.id.0;
         for n in (0..self.shared.shards).filter(|n| *n != own) {
@@ -299,8 +303,8 @@ impl Shard {
             Answer::Registered(request, result) => self.registered(to.slot, request, result),
             Answer::Unregistered(request, result) => self.unregistered(to.slot, request, result),
             Answer::Published(request, publication) => self.published(to.slot, request, publication),
-            // The home shard answers these with a snapshot.
-            Answer::Retained(_) => {}
+            // The home shard answers these itself: with a snapshot, with a reply.
+            Answer::Retained(_) | Answer::Forgotten(_) => {}
             Answer::Confirm(owned, number) => self.confirm(to.slot, owned, number),
             Answer::Kill(farewell) => self.killed(to.slot, &farewell),
             Answer::SubscriptionRevoked(subscription, reason) => {

@@ -5,6 +5,8 @@ use wampline_transports::server::{COOKIE_BYTES, Fault, FaultKind, Received, Serv
 use wampline_transports::tls::TlsProgress;
 use wampline_wire::{Message, RequestId, RequestType, Serializer};
 
+use crate::asking::{Dispatch, is_dependent};
+use crate::authorize::Flow;
 use crate::connection::{Link, NEVER, Parked, STASH_PAUSE_BYTES};
 use crate::counters::add;
 use crate::session::SessionState;
@@ -153,8 +155,9 @@ impl Shard {
             return;
         }
         if let Some(mut held) = self.connections[slot].held.take() {
-            self.received(slot, &mut held, false);
+            self.received_again(slot, &mut held, Dispatch::HELD);
         }
+        self.deal_with_held(slot);
         let connection = &mut self.connections[slot];
         if connection.parked.any() || connection.is_ending() {
             return;
@@ -243,6 +246,13 @@ impl Shard {
         }
     }
 
+    /// Deals with a message that has waited.
+    pub(crate) fn received_again(&mut self, slot: u32, octets: &mut [u8], how: Dispatch) {
+        self.dispatch = how;
+        self.received(slot, octets, false);
+        self.dispatch = Dispatch::New;
+    }
+
     fn echo(&mut self, slot: u32, octets: &[u8], text: bool) {
         let serializer = if text { Serializer::Json } else { Serializer::MsgPack };
         let framing = self.connections[slot].form.framing();
@@ -304,6 +314,11 @@ impl Shard {
     }
 
     fn dispatch_open(&mut self, slot: u32, session: u32, octets: &[u8], message: Message<'_>) {
+        let call = if let Message::Call { request, .. } = message { Some(request) } else { None };
+        if self.sessions[session].asking.is_some() && self.dispatch == Dispatch::New && is_dependent(&message)
+        {
+            return self.hold_behind(slot, session, octets, call);
+        }
         let pending = self.sessions[session].requests.pending_len();
         let waits = match message {
             Message::Publish { .. } | Message::Call { .. } => pending > 0,
@@ -318,60 +333,71 @@ impl Shard {
             self.connections[slot].held = Some(octets.into());
             return self.park(slot, Parked::REQUEST);
         }
-        match message {
+        let flow = match message {
             Message::Publish { request, options, topic, payload } => {
-                if self.request(slot, session, RequestType::Publish, request) {
-                    self.publish(slot, session, request, options, &topic, payload);
+                if !self.request(slot, session, RequestType::Publish, request) {
+                    return;
                 }
+                self.publish(slot, session, request, options, &topic, payload)
             }
             Message::Call { request, options, procedure, payload } => {
                 let waiting = self.sessions[session].calls.get(&request).copied();
                 if let Some(call) = waiting {
-                    self.call_again(slot, call, request, options, &procedure, payload);
-                } else if !self.is_late_chunk(session, request, &options)
-                    && self.request(slot, session, RequestType::Call, request)
-                {
-                    self.call(slot, session, request, options, &procedure, payload);
+                    return self.call_again(slot, call, request, options, &procedure, payload);
                 }
+                if self.is_late_chunk(session, request, &options)
+                    || !self.request(slot, session, RequestType::Call, request)
+                {
+                    return;
+                }
+                if self.dispatch.is_canceled() {
+                    return self.call_canceled(slot, session, request, &options);
+                }
+                self.call(slot, session, request, options, &procedure, payload)
             }
             Message::Yield { request, options, payload } => {
-                self.yielded(slot, session, request, options, payload)
+                return self.yielded(slot, session, request, options, payload);
             }
             Message::Error { request_type: RequestType::Invocation, request, details, error, payload } => {
-                self.invocation_failed(slot, session, request, details, &error, payload);
+                return self.invocation_failed(slot, session, request, details, &error, payload);
             }
             Message::Subscribe { request, options, topic } => {
-                if self.request(slot, session, RequestType::Subscribe, request) {
-                    self.subscribe(slot, session, request, options, &topic);
+                if !self.request(slot, session, RequestType::Subscribe, request) {
+                    return;
                 }
+                self.subscribe(slot, session, request, options, &topic)
             }
             Message::Unsubscribe { request, subscription } => {
                 if self.request(slot, session, RequestType::Unsubscribe, request) {
                     self.unsubscribe(slot, session, request, subscription);
                 }
+                return;
             }
             Message::Register { request, options, procedure } => {
-                if self.request(slot, session, RequestType::Register, request) {
-                    self.register(slot, session, request, options, &procedure);
+                if !self.request(slot, session, RequestType::Register, request) {
+                    return;
                 }
+                self.register(slot, session, request, options, &procedure)
             }
             Message::Unregister { request, registration } => {
                 if self.request(slot, session, RequestType::Unregister, request) {
                     self.unregister(slot, session, request, registration);
                 }
+                return;
             }
-            Message::Goodbye { .. } => self.goodbye(slot, session),
-            Message::Abort { .. } => {
-                self.close_link(slot, Some(crate::leave::CLOSE_NORMAL));
-            }
-            Message::Cancel { request, options } => self.cancel(session, request, &options),
+            Message::Goodbye { .. } => return self.goodbye(slot, session),
+            Message::Abort { .. } => return self.close_link(slot, Some(crate::leave::CLOSE_NORMAL)),
+            Message::Cancel { request, options } => return self.cancel(session, request, &options),
             other => {
                 let text = format!(
                     "received unexpected {:?} message in an established session",
                     other.message_type()
                 );
-                self.violation(slot, &text);
+                return self.violation(slot, &text);
             }
+        };
+        if flow == Flow::Waits {
+            self.hold_first(slot, session, octets, call);
         }
     }
 
@@ -386,6 +412,7 @@ impl Shard {
         };
         match entry.requests.arrived(mode, id, in_progress) {
             Ok(()) => true,
+            Err(_) if self.dispatch.is_counted() => true,
             Err(error) => {
                 self.violation(slot, &error.to_string());
                 false

@@ -97,6 +97,8 @@ impl Shard {
             testaments: None,
             services: 0,
             ended_inputs: None,
+            role: None,
+            asking: None,
         });
         let connection = &mut self.connections[slot];
         connection.session = Some(session);
@@ -163,6 +165,7 @@ impl Shard {
         let (identity, authextra) = (entry.identity.clone(), entry.authextra.take());
         let id = identity.session;
         let settings = &shared.config.realms[entry.realm.index()];
+        entry.role = settings.roles.resolve(&identity.authrole);
         let realm = settings.name.as_str();
         let text = |text| Value::Str(Cow::Borrowed(text));
         let mut sent = Err(Unsent::TooLong);

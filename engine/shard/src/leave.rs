@@ -86,8 +86,11 @@ impl Shard {
         connection.receiver = None;
         connection.held = None;
         connection.parked.clear(Parked::REQUEST);
+        connection.parked.clear(Parked::AUTHORIZER);
         connection.past_invocations = connection.past_invocations.max(entry.invocations.last());
         entry.holding = None;
+        self.drop_held(session);
+        let entry = &mut self.sessions[session];
         let calls = std::mem::take(&mut entry.calls);
         let invocations = entry.invocations.take();
         let services = std::mem::take(&mut entry.registrations);

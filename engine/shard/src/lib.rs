@@ -5,7 +5,9 @@
 
 mod action;
 mod arena;
+mod asking;
 mod authenticate;
+mod authorize;
 mod broker;
 mod callee;
 mod config;
@@ -49,6 +51,7 @@ pub use shard::{Shard, Shared};
 pub use sources::{SourceError, SourceRules, Sources};
 pub use throttle::ThrottleRules;
 pub use wampline_auth::RealmAuthentication;
+pub use wampline_routing::authorization::Roles;
 pub use wampline_routing::meta::{MetaApi, UnixNanos};
 pub use wampline_routing::uri::UriRules;
 pub use wampline_routing::{RequestIds, RetainedLimits, ShardId};

@@ -10,18 +10,22 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use ahash::AHashSet;
+use wampline_routing::authorization::{Action, PurgeFilter, Verdict};
 use wampline_routing::feature::{ClientFeature, ClientRole};
 use wampline_routing::history::HistoryReader;
 use wampline_routing::meta::{
     Arrival, Farewell, MetaApi, MetaError, MetaEvent, MetaOutcome, Owned, Procedure, TestamentLimits,
-    Transport,
+    Testaments, Transport,
 };
-use wampline_routing::{Call, CallProgress, CallRef, PayloadAttributes, RealmId, SessionRef, error_uri};
+use wampline_routing::{
+    Call, CallProgress, CallRef, Disclose, PayloadAttributes, RealmId, SessionRef, error_uri,
+};
 use wampline_wire::{
     Dict, Message, Payload, PayloadBuf, RequestId, RequestType, Serializer, SessionId, SubscriptionId, Value,
 };
 
 use crate::action::{Cut, Unsent};
+use crate::authorize::{Flow, Permission, Wanted};
 use crate::counters::add;
 use crate::frame::{HomeRequest, ReplyOutcome};
 use crate::publish::Accepted;
@@ -119,34 +123,71 @@ impl Shard {
         &mut self,
         slot: u32,
         session: u32,
-        request: RequestId,
-        progress: CallProgress,
+        (request, progress): (RequestId, CallProgress),
         procedure: &str,
+        options: Dict<'_>,
         payload: Payload<'_>,
-    ) {
+    ) -> Flow {
+        let permitted = match self.meta_permission(session, procedure, options, payload) {
+            Permission::Waits => return Flow::Waits,
+            Permission::Granted(disclosure) => Ok(disclosure),
+            Permission::Refused(error, text) => Err((error, text)),
+        };
+        add(&self.counters().calls, 1);
+        match (permitted, Procedure::from_uri(procedure)) {
+            (Err((error, text)), _) => {
+                self.meta_answer(slot, session, request, progress, Err((error, &text)))
+            }
+            (Ok(disclosure), Some(found)) => {
+                self.run_meta(slot, session, (request, progress), found, payload, disclosure);
+            }
+            // (Nobody may call what is not there.)
+            (Ok(_), None) => {}
+        }
+        Flow::Done
+    }
+
+    /// Whether a session may call a procedure of the router's own, that is there, and what its testament says, if it adds one.
+    fn meta_permission(
+        &mut self,
+        session: u32,
+        procedure: &str,
+        options: Dict<'_>,
+        payload: Payload<'_>,
+    ) -> Permission {
         let realm = &self.shared.config.realms[self.sessions[session].realm.index()];
         let (api, rules) = (realm.meta, realm.uri_rules);
-        let found = Procedure::from_uri(procedure).filter(|_| api != MetaApi::Off);
-        let Some(found) = found else {
+        let Some(found) = Procedure::from_uri(procedure).filter(|_| api != MetaApi::Off) else {
             let text = format!("no procedure {procedure} is registered");
-            return self.meta_answer(
-                slot,
-                session,
-                request,
-                progress,
-                Err((error_uri::NO_SUCH_PROCEDURE, &text)),
-            );
+            return Permission::Refused(error_uri::NO_SUCH_PROCEDURE, text);
         };
-        if found.is_destructive() && api != MetaApi::Full {
+        let role = self.sessions[session].role;
+        let verdict = realm.roles.decide_meta(role, api, found, procedure);
+        if verdict == Verdict::Denied && role.is_none() {
             let text = "the realm does not permit procedures that change what belongs to others";
-            return self.meta_answer(
-                slot,
-                session,
-                request,
-                progress,
-                Err((error_uri::NOT_AUTHORIZED, text)),
-            );
+            return Permission::Refused(error_uri::NOT_AUTHORIZED, text.into());
         }
+        let permission =
+            self.permission_by(session, verdict, Wanted::exactly(Action::Call, procedure, options));
+        match (permission, found) {
+            (Permission::Granted(_), Procedure::AddTestament) => match Testaments::topic(payload, rules) {
+                Some(topic) => self.permission(session, Wanted::exactly(Action::Publish, &topic, options)),
+                // What is wrong with it is said when it is to be added.
+                None => Permission::Granted(None),
+            },
+            (permission, _) => permission,
+        }
+    }
+
+    fn run_meta(
+        &mut self,
+        slot: u32,
+        session: u32,
+        (request, progress): (RequestId, CallProgress),
+        found: Procedure,
+        payload: Payload<'_>,
+        disclosure: Option<Disclose>,
+    ) {
         if payload.has_extensions() {
             // What is kept of the arguments could reach clients that break on them.
             let text = "arguments of the router's procedures have no extension types";
@@ -158,6 +199,7 @@ impl Shard {
                 Err((error_uri::INVALID_ARGUMENT, text)),
             );
         }
+        let rules = self.shared.config.realms[self.sessions[session].realm.index()].uri_rules;
         let limits = &self.shared.config.limits;
         let limits = TestamentLimits {
             count_max: limits.testaments_per_session_max,
@@ -165,7 +207,8 @@ impl Shard {
         };
         let own = match found {
             Procedure::AddTestament => {
-                self.sessions[session].testaments.get_or_insert_default().add(payload, rules, limits)
+                let testaments = self.sessions[session].testaments.get_or_insert_default();
+                testaments.add(payload, rules, limits, disclosure)
             }
             Procedure::FlushTestaments => {
                 self.sessions[session].testaments.get_or_insert_default().flush(payload)
@@ -215,14 +258,40 @@ impl Shard {
         procedure: Procedure,
         payload: Payload<'_>,
     ) {
+        let call = self.begin_home_call(session, request, progress);
+        let serializer = self.connections[slot].form.serializer();
+        let call = MetaCall { call, procedure, serializer, payload: payload.to_buf() };
+        self.ask_home(session, HomeRequest::Call(Box::new(call)), Some(slot));
+    }
+
+    /// A call that the realm's home answers.
+    fn begin_home_call(&mut self, session: u32, request: RequestId, progress: CallProgress) -> CallRef {
         let home = self.shared.home(self.sessions[session].realm);
         // Nobody is invoked: the slot is that of no session.
         let callee = SessionRef { shard: home, slot: u32::MAX, guard: 0 };
         let call = self.calls.begin(Call { caller: session, request, callee, progress, extra: None });
         self.sessions[session].calls.insert(request, call.slot);
-        let serializer = self.connections[slot].form.serializer();
-        let call = MetaCall { call, procedure, serializer, payload: payload.to_buf() };
-        self.ask_home(session, HomeRequest::Call(Box::new(call)), Some(slot));
+        call
+    }
+
+    /// CALL of the procedure that makes answers of authorizers be forgotten: answered when every shard has forgotten them.
+    pub(crate) fn call_purge(
+        &mut self,
+        slot: u32,
+        session: u32,
+        request: RequestId,
+        progress: CallProgress,
+        payload: Payload<'_>,
+    ) {
+        match PurgeFilter::read(payload) {
+            Ok(filter) => {
+                let call = self.begin_home_call(session, request, progress);
+                self.ask_home(session, HomeRequest::Forget(call, Box::new(filter)), Some(slot));
+            }
+            Err(MetaError { uri, text }) => {
+                self.meta_answer(slot, session, request, progress, Err((uri, &text)));
+            }
+        }
     }
 
     /// Publishes what has happened in the realms that live here. The changes that it came with have been applied here.
@@ -381,6 +450,11 @@ impl crate::home::Home {
     ) -> Result<PayloadBuf, MetaError> {
         let (directory, _) = self.directory(realm);
         let (subscription, query) = directory.history_query(payload)?;
+        if !self.may_read(realm, caller, subscription) {
+            let text = "the session may not subscribe to this";
+            return Err(MetaError { uri: error_uri::NOT_AUTHORIZED, text: text.into() });
+        }
+        let (directory, _) = self.directory(realm);
         let Some(identity) = directory.identity(caller).cloned() else { return Ok(Payload::NONE.to_buf()) };
         let reader = HistoryReader { authid: &identity.authid, authrole: &identity.authrole };
         let events = self.get_events(realm, subscription, &query, reader, serializer);

@@ -7,14 +7,17 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use wampline_routing::authorization::Action;
 use wampline_routing::feature::{ClientFeature, ClientRole};
 use wampline_routing::meta::Testament;
 use wampline_routing::uri::{MatchPolicy, is_reserved};
 use wampline_routing::{
-    Publication, PublishOptionError, PublishOptions, RealmId, SessionRef, ShardId, ShardSet, Terms, error_uri,
+    Disclose, Publication, PublishOptionError, PublishOptions, RealmId, SessionRef, ShardId, ShardSet, Terms,
+    error_uri,
 };
 use wampline_wire::{Dict, ID_MAX, Message, Payload, PublicationId, RequestId, RequestType, SubscriptionId};
 
+use crate::authorize::{Flow, Permission, Wanted};
 use crate::config::FeatureRules;
 use crate::counters::add;
 use crate::event::{EVENT_BYTES, Event};
@@ -57,10 +60,22 @@ impl Shard {
         options: Dict<'_>,
         topic: &str,
         payload: Payload<'_>,
-    ) {
-        let (mut options, read) = PublishOptions::read(&options);
-        if let Err(refused) = self.set_terms(session, topic, &mut options, read) {
-            return self.refuse_publication(slot, request, options.acknowledge, refused);
+    ) -> Flow {
+        let sent = options;
+        let (mut options, read) = PublishOptions::read(&sent);
+        let mut checked = self.check_publication(session, topic, &options, read);
+        if checked.is_ok() {
+            match self.permission(session, Wanted::exactly(Action::Publish, topic, sent)) {
+                Permission::Granted(disclosure) => {
+                    checked = self.set_terms(session, topic, &mut options, disclosure);
+                }
+                Permission::Refused(error, text) => checked = Err(Refused::Error(error, text)),
+                Permission::Waits => return Flow::Waits,
+            }
+        }
+        if let Err(refused) = checked {
+            self.refuse_publication(slot, request, options.acknowledge, refused);
+            return Flow::Done;
         }
         let published = self.spread(Accepted {
             from: Some(slot),
@@ -77,12 +92,18 @@ impl Shard {
         {
             let _ = self.post(slot, &Message::Published { request, publication }, EVENT_BYTES);
         }
+        Flow::Done
     }
 
-    /// Publishes a testament of a session that has left, as if the session still published.
+    /// Publishes a testament of a session that has left, as if the session still published. That it
+    /// may was found out when the testament was added.
     pub(crate) fn publish_testament(&mut self, session: u32, testament: &Testament) {
         let (mut options, read) = PublishOptions::read(&testament.options());
-        if self.set_terms(session, &testament.topic, &mut options, read).is_err() {
+        let checked = self.check_publication(session, &testament.topic, &options, read);
+        let disclosure = testament.disclosure;
+        let checked =
+            checked.and_then(|()| self.set_terms(session, &testament.topic, &mut options, disclosure));
+        if checked.is_err() {
             return add(&self.counters().publications_dropped, 1);
         }
         self.spread(Accepted {
@@ -185,12 +206,12 @@ impl Shard {
         }
     }
 
-    /// Checks what is published, and adds to its terms what the realm's rules say.
-    fn set_terms(
+    /// Checks what is published.
+    fn check_publication(
         &self,
         session: u32,
         topic: &str,
-        options: &mut PublishOptions,
+        options: &PublishOptions,
         read: Result<(), PublishOptionError>,
     ) -> Result<(), Refused> {
         let entry = &self.sessions[session];
@@ -207,7 +228,21 @@ impl Shard {
         {
             return Err(Refused::Violation("PUBLISH in payload passthru mode, which was not announced"));
         }
-        let disclosed = realm.disclosure.publisher(topic).decide(options.disclose_me).map_err(|_| {
+        Ok(())
+    }
+
+    /// Adds to the terms of a publication what is said of who publishes: by the permission, or else by the realm's rules.
+    fn set_terms(
+        &self,
+        session: u32,
+        topic: &str,
+        options: &mut PublishOptions,
+        disclosure: Option<Disclose>,
+    ) -> Result<(), Refused> {
+        let entry = &self.sessions[session];
+        let realm = &self.shared.config.realms[entry.realm.index()];
+        let disclosure = disclosure.unwrap_or_else(|| realm.disclosure.publisher(topic));
+        let disclosed = disclosure.decide(options.disclose_me).map_err(|_| {
             let text = "publishers to this topic are not disclosed".into();
             Refused::Error(error_uri::OPTION_DISALLOWED_DISCLOSE_ME, text)
         })?;

@@ -39,6 +39,8 @@ pub(crate) struct Question {
 pub(crate) enum Purpose {
     /// A connection whose client authenticates.
     Authentication { connection: ConnKey },
+    /// Sessions that wait for an authorizer; the number of the question there.
+    Authorization { number: u64 },
     #[cfg(test)]
     Test(u32),
 }
@@ -135,6 +137,7 @@ impl Shard {
     pub(crate) fn question_answered(&mut self, purpose: Purpose, answer: QuestionAnswer) {
         match purpose {
             Purpose::Authentication { connection } => self.authenticator_answered(connection, &answer),
+            Purpose::Authorization { number } => self.authorizer_answered(number, &answer),
             #[cfg(test)]
             Purpose::Test(number) => self.test_answers.push((number, answer)),
         }

@@ -1,10 +1,12 @@
 //! REGISTER and UNREGISTER of sessions on this shard, the directory's answers, and what it takes away.
 
+use wampline_routing::authorization::Action;
 use wampline_routing::feature::{ClientFeature, ClientRole};
 use wampline_routing::uri::is_reserved;
 use wampline_routing::{Granted, Refusal, RegisterOptions, error_uri};
 use wampline_wire::{Dict, Message, RegistrationId, RequestId, RequestType};
 
+use crate::authorize::{Flow, Permission, Wanted};
 use crate::frame::HomeRequest;
 use crate::meta::revoked;
 use crate::session::{Bounded, Service, SessionState};
@@ -22,10 +24,14 @@ impl Shard {
         request: RequestId,
         options: Dict<'_>,
         procedure: &str,
-    ) {
-        let rules = self.shared.config.realms[self.sessions[session].realm.index()].uri_rules;
+    ) -> Flow {
+        let realm = self.sessions[session].realm;
+        let rules = self.shared.config.realms[realm.index()].uri_rules;
         let checked = crate::broker::match_policy(&options).and_then(|policy| {
             rules.check_pattern(procedure, policy).map_err(|error| error.to_string())?;
+            if self.is_purge(realm, procedure) {
+                return Err("the procedure is the router's own".into());
+            }
             if is_reserved(procedure) {
                 return Err("procedures that begin with wamp. are the router's own".into());
             }
@@ -34,19 +40,32 @@ impl Shard {
         let policy = match checked {
             Ok(policy) => policy,
             Err(text) => {
-                return self.error(slot, RequestType::Register, request, error_uri::INVALID_URI, &text);
+                self.error(slot, RequestType::Register, request, error_uri::INVALID_URI, &text);
+                return Flow::Done;
             }
         };
+        let sent = options;
         let options = match RegisterOptions::parse(&options) {
             Ok(options) => options,
             Err(error) => {
                 let (uri, text) = (error_uri::INVALID_ARGUMENT, error.to_string());
-                return self.error(slot, RequestType::Register, request, uri, &text);
+                self.error(slot, RequestType::Register, request, uri, &text);
+                return Flow::Done;
             }
         };
+        let wanted = Wanted { action: Action::Register, policy, uri: procedure, options: sent };
+        match self.permission(session, wanted) {
+            Permission::Granted(_) => {}
+            Permission::Refused(error, text) => {
+                self.error(slot, RequestType::Register, request, error, &text);
+                return Flow::Done;
+            }
+            Permission::Waits => return Flow::Waits,
+        }
         self.sessions[session].requests.begin(RequestType::Register, request);
         let request = HomeRequest::Register { request, policy, procedure: procedure.into(), options };
         self.ask_home(session, request, Some(slot));
+        Flow::Done
     }
 
     /// UNREGISTER.

@@ -129,7 +129,7 @@ impl Shard {
         // The router itself is nobody whom a callee could be told of.
         let (is_disclosed, trust_level) = match caller {
             NOBODY => (false, None),
-            caller => self.told_of_caller(caller, route.procedure, asked),
+            caller => self.told_of_caller(caller, route.procedure, asked, options.disclosure),
         };
         InvokeHead {
             call,
@@ -147,12 +147,19 @@ impl Shard {
         }
     }
 
-    /// What a callee is told of who calls: whether it is told who that is, and how far it is trusted ("Caller Identification",
+    /// What a callee is told of who calls: whether it is told who that is (by what the permission to call says, or else the realm), and
+    /// how far it is trusted ("Caller Identification",
     /// "Call Trust Levels").
-    pub(crate) fn told_of_caller(&self, caller: u32, procedure: &str, asked: bool) -> (bool, Option<u32>) {
+    pub(crate) fn told_of_caller(
+        &self,
+        caller: u32,
+        procedure: &str,
+        asked: bool,
+        permitted: Option<Disclose>,
+    ) -> (bool, Option<u32>) {
         let entry = &self.sessions[caller];
         let realm = &self.shared.config.realms[entry.realm.index()];
-        let is_disclosed = match realm.disclosure.caller(procedure) {
+        let is_disclosed = match permitted.unwrap_or_else(|| realm.disclosure.caller(procedure)) {
             Disclose::Always => true,
             Disclose::OnRequest => asked,
             Disclose::Never => false,

@@ -15,11 +15,13 @@ use std::sync::Arc;
 use crate::frame::Invoke;
 use ahash::{AHashMap, AHashSet};
 use wampline_auth::OwnedDict;
+use wampline_routing::authorization::RoleId;
 use wampline_routing::feature::ClientFeatures;
 use wampline_routing::meta::Testaments;
 use wampline_routing::{Identity, Invocations, Member, RealmId, RequestSequence};
 use wampline_wire::{RegistrationId, RequestId, SessionId, SubscriptionId};
 
+use crate::asking::Asking;
 use crate::holding::Holding;
 
 #[derive(Debug)]
@@ -34,6 +36,10 @@ pub(crate) struct Session {
     /// What WELCOME is to say beside who the session is; gone with it.
     pub(crate) authextra: Option<Box<OwnedDict>>,
     pub(crate) requests: RequestSequence,
+    /// Its role; `None`: it may do everything that the realm offers.
+    pub(crate) role: Option<RoleId>,
+    /// What it has asked for while an authorizer is asked about it.
+    pub(crate) asking: Option<Box<Asking>>,
     /// Memberships, with the position in the member list.
     pub(crate) subscriptions: AHashMap<SubscriptionId, u32>,
     /// SUBSCRIBEs with options that matter when the answer comes.

@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ahash::AHashMap;
+use wampline_routing::authorization::AnswerCache;
 use wampline_routing::meta::UnixNanos;
 use wampline_routing::{CallRef, Calls, Members, RealmId, Replica, SessionRef, ShardId, Stubs};
 use wampline_wire::RegistrationId;
 
 use crate::arena::{Arena, FORMS};
+use crate::asking::Dispatch;
+use crate::authorize::Authorizing;
 use crate::config::Config;
 use crate::connection::{Connection, Deadlines, Link, NEVER, Parked, Tls};
 use crate::counters::{Counters, add, set};
@@ -118,6 +121,10 @@ pub struct Shard {
     pub(crate) authenticating: usize,
     /// Calls of the router's own.
     pub(crate) questions: usize,
+    /// Questions to authorizers, and who waits for them.
+    pub(crate) authorizing: Authorizing,
+    /// Whether the message that is dealt with has waited.
+    pub(crate) dispatch: Dispatch,
     /// Requests to hooks, by their id, with the connection that each is about.
     pub(crate) hook_questions: AHashMap<u64, ConnKey>,
     pub(crate) last_hook_question: u64,
@@ -173,11 +180,17 @@ pub struct Shard {
 pub(crate) struct RealmState {
     pub(crate) replica: Replica,
     pub(crate) members: Members,
+    /// What authorizers have answered.
+    pub(crate) answers: AnswerCache,
 }
 
 impl RealmState {
-    fn new(hasher: &ahash::RandomState) -> RealmState {
-        RealmState { replica: Replica::new(hasher), members: Members::new(hasher.clone()) }
+    fn new(hasher: &ahash::RandomState, answers_max: usize) -> RealmState {
+        RealmState {
+            replica: Replica::new(hasher),
+            members: Members::new(hasher.clone()),
+            answers: AnswerCache::new(answers_max, hasher.clone()),
+        }
     }
 }
 
@@ -188,6 +201,7 @@ impl Shard {
     /// A shard without connections. All its randomness comes from `seed`.
     pub fn new(id: ShardId, shared: Arc<Shared>, seed: impl Into<Seed>, now: Now) -> Shard {
         let shards = shared.shards;
+        let answers_max = shared.config.limits.authorizer_answers_max;
         let mut unguessable = Unguessable::new(&seed.into());
         let mut random = unguessable.quick();
         let hasher =
@@ -200,7 +214,7 @@ impl Shard {
             authenticating: 0,
             connections: Slots::new(),
             sessions: Slots::new(),
-            realms: shared.config.realms.iter().map(|_| RealmState::new(&hasher)).collect(),
+            realms: shared.config.realms.iter().map(|_| RealmState::new(&hasher, answers_max)).collect(),
             home: Home::new(id, &shared, &hasher),
             calls: Calls::new(id),
             stubs: Stubs::new(shards),
@@ -208,6 +222,8 @@ impl Shard {
             call_timeouts: BinaryHeap::new(),
             timed_calls: 0,
             questions: 0,
+            authorizing: Authorizing::with_hasher(hasher.clone()),
+            dispatch: Dispatch::New,
             hook_questions: AHashMap::with_hasher(hasher.clone()),
             last_hook_question: 0,
             #[cfg(test)]
@@ -458,6 +474,7 @@ impl Shard {
         note("calls that wait for a callee", self.waiting.len());
         note("timed calls", self.timed_calls);
         note("questions", self.questions);
+        note("questions to authorizers", self.authorizing.len());
         note("clients that authenticate", self.authenticating);
         note("questions to hooks", self.hook_questions.len());
         note("octets kept for another callee", self.rerouting_octets);

@@ -1,10 +1,47 @@
-//! What an authorizer answers.
+//! What an authorizer is told, and what it answers.
 
 use std::fmt;
 
-use wampline_wire::{Payload, Value};
+use wampline_wire::{Dict, Payload, PayloadBuf, Serializer, Value};
 
+use super::Action;
 use crate::disclosure::Disclose;
+use crate::identity::Identity;
+use crate::meta::{Transport, session_details};
+
+/// The arguments of a call of an authorizer: `session`, `uri`, `action`, `options`. They are written in JSON, which has nothing that
+/// another client could not read; an option that it cannot express is left out.
+pub fn question_arguments(
+    realm: &str,
+    identity: &Identity,
+    transport: &Transport,
+    action: Action,
+    uri: &str,
+    options: &Dict<'_>,
+) -> PayloadBuf {
+    let peer = transport.peer_text();
+    let transport = transport.details(&peer);
+    let mut session = vec![("realm", Value::Str(realm.into())), ("authextra", Value::Null)];
+    session.extend(session_details(identity, &transport));
+    let write = |options: Dict<'_>| {
+        let arguments = [
+            Value::Dict(Dict::pairs(&session)),
+            Value::Str(uri.into()),
+            Value::Str(action.as_str().into()),
+            Value::Dict(options),
+        ];
+        PayloadBuf::from_values(Serializer::Json, &arguments, &[])
+    };
+    write(*options).unwrap_or_else(|_| {
+        let is_expressible = |value: &Value<'_>| {
+            PayloadBuf::from_values(Serializer::Json, std::slice::from_ref(value), &[]).is_ok()
+        };
+        let entries: Vec<_> = options.iter().filter(|(_, value)| is_expressible(value)).collect();
+        let pairs: Vec<(&str, Value<'_>)> =
+            entries.iter().map(|(key, value)| (&**key, value.clone())).collect();
+        write(Dict::pairs(&pairs)).expect("invariant: every part can be expressed")
+    })
+}
 
 /// An authorizer's decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use wampline_wire::{Dict, Payload, PayloadBuf, Serializer, Value};
 
+use crate::disclosure::Disclose;
 use crate::error_uri;
 use crate::meta::arguments::{Arguments, MetaError, expected};
 use crate::publication::PublishOptions;
@@ -23,6 +24,8 @@ pub struct Testament {
     pub topic: Box<str>,
     /// Arguments and keyword arguments.
     pub payload: PayloadBuf,
+    /// What the permission to publish it says of disclosure.
+    pub disclosure: Option<Disclose>,
     options: PayloadBuf,
 }
 
@@ -53,7 +56,14 @@ impl Testament {
 }
 
 impl Testaments {
-    /// `wamp.session.add_testament`.
+    /// The topic that a call of `wamp.session.add_testament` names, if it is one.
+    pub fn topic(payload: Payload<'_>, rules: UriRules) -> Option<Box<str>> {
+        let arguments = Arguments::new(payload);
+        let topic = arguments.get(0)?.as_str()?;
+        (rules.check(topic).is_ok() && !is_reserved(topic)).then(|| topic.into())
+    }
+
+    /// `wamp.session.add_testament`, by a session that may publish to the topic.
     ///
     /// # Errors
     /// For wrong arguments, a topic that the session could not publish to, and at a bound.
@@ -62,10 +72,11 @@ impl Testaments {
         payload: Payload<'_>,
         rules: UriRules,
         limits: TestamentLimits,
+        disclosure: Option<Disclose>,
     ) -> Result<(), MetaError> {
         let arguments = Arguments::new(payload);
         let scope = scope(&arguments)?;
-        let testament = read(&arguments, payload.serializer(), rules)?;
+        let testament = Testament { disclosure, ..read(&arguments, payload.serializer(), rules)? };
         if self.len() >= limits.count_max {
             let text = format!("the session has {} testaments, as many as it may", limits.count_max);
             return Err(MetaError::limit_exceeded(text));
@@ -151,6 +162,7 @@ fn read(arguments: &Arguments<'_>, serializer: Serializer, rules: UriRules) -> R
     PublishOptions::read(&options).1.map_err(|error| MetaError::invalid_argument(error.to_string()))?;
     Ok(Testament {
         topic: topic.into(),
+        disclosure: None,
         payload: owned(serializer, &args, kwargs, |_| true)?,
         options: owned(serializer, &[], options, |key| key != "acknowledge")?,
     })
@@ -180,7 +192,7 @@ mod tests {
     fn add(testaments: &mut Testaments, topic: &str, kwargs: &[(&str, Value<'_>)]) -> Result<(), MetaError> {
         let args = [Value::Str(topic.into()), Value::List(List::items(&[Value::Uint(7)])), Value::Null];
         let payload = PayloadBuf::from_values(Serializer::Json, &args, kwargs).unwrap();
-        testaments.add(payload.as_payload(), UriRules::Loose, LIMITS)
+        testaments.add(payload.as_payload(), UriRules::Loose, LIMITS, None)
     }
 
     fn scope(name: &str) -> [(&'static str, Value<'_>); 1] {
