@@ -342,6 +342,7 @@ fn config() -> Config {
     let realm = Realm { uri_rules, request_ids, ..Realm::new(REALM) };
     Config {
         listeners: vec![listener],
+        templates: Vec::new(),
         realms: vec![realm],
         limits: Limits::default(),
         agent: "bench".into(),

@@ -33,6 +33,7 @@ pub fn config() -> Config {
             ping_timeout: Duration::from_secs(10),
             connections_max: None,
         }],
+        templates: Vec::new(),
         realms: vec![Realm::new("realm1"), Realm::new("realm2")],
         limits: Limits::default(),
         agent: "Wampline-test".into(),

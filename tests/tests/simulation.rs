@@ -35,6 +35,7 @@ fn seeds(shards: u16, from: u64) {
     assert!(total.cuts > 0 && total.retained > 200, "{total:?}");
     assert!(total.admitted > 200 && total.denied > 100, "{total:?}");
     assert!(shards == 1 || total.lanes_full > 100, "{total:?}");
+    assert!(total.realms_made > 200, "{total:?}");
 }
 
 #[test]

@@ -234,6 +234,8 @@ fn extra(value: &Value<'_>) -> Result<OwnedDict, NotUnderstood> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn of(method: Method, body: &str) -> Verdict {

@@ -152,6 +152,8 @@ impl std::fmt::Debug for Records {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn remember(store: &CookieStore, cookie: &str, authid: &str, now: u64) {

@@ -180,6 +180,8 @@ fn bound(mut challenge: [u8; 32], binding: Option<[u8; 32]>) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

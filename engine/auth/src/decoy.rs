@@ -177,6 +177,8 @@ impl SaltForm {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn unknown<'a>(secret: &'a DecoySecret, authid: &'a str) -> Unknown<'a> {

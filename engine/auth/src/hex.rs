@@ -27,7 +27,7 @@ pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
 /// The octets that digits of either case stand for, if there are at most `max`.
 pub(crate) fn decode_up_to(text: &str, max: usize) -> Option<Vec<u8>> {
     let text = text.as_bytes();
-    if text.len() % 2 != 0 || text.len() > 2 * max {
+    if !text.len().is_multiple_of(2) || text.len() > 2 * max {
         return None;
     }
     text.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()

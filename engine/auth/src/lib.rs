@@ -22,6 +22,7 @@ mod authid;
 mod cookie;
 mod cryptosign;
 mod decoy;
+mod derive;
 mod error;
 mod found;
 mod hex;
@@ -44,11 +45,15 @@ pub use admission::{Admission, Grant, Refusal};
 pub use attempt::{Attempt, Env, Hello};
 pub use cookie::CookieStore;
 pub use cryptosign::{PublicKey, RouterKey};
+pub use derive::{hash_scram, hash_wampcra, keygen};
 pub use error::ConfigError;
 pub use jwt::{JwtAlgorithm, JwtIssuer, JwtKey, JwtRole};
 pub use method::Method;
 pub use owned_dict::OwnedDict;
-pub use principals::{PrincipalStore, Principals};
+pub use principals::{
+    CertificateTable, CraTable, PrincipalFileError, PrincipalStore, PrincipalTable, Principals, ScramTable,
+    SecretText,
+};
 pub use realm::{AnonymousAccess, RealmAuthentication};
 pub use scram::{Dialect, Kdf, ScramRecord, ScramText};
 pub use secret::{DecoySecret, Ticket};

@@ -1,5 +1,9 @@
 //! Principals that the router knows itself: those of the configuration, and those of a file.
 
+mod table;
+
+pub use table::{CertificateTable, CraTable, PrincipalFileError, PrincipalTable, ScramTable, SecretText};
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -153,6 +153,8 @@ fn certificate(certificate: &ClientCertificate) -> Vec<(&'static str, Value<'_>)
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::{AlternativeName, HookId, ProcedureSource};
     use std::sync::Arc;

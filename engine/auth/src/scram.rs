@@ -326,7 +326,8 @@ fn check_salt(salt: &[u8]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn salt_octets(dialect: Dialect, text: &str) -> Result<Vec<u8>, ConfigError> {
+/// A salt as text of the dialect.
+pub(crate) fn salt_octets(dialect: Dialect, text: &str) -> Result<Vec<u8>, ConfigError> {
     match dialect {
         Dialect::Specification => STANDARD
             .decode(text)
@@ -348,6 +349,8 @@ fn key_octets(what: &'static str, text: &str) -> Result<Zeroizing<[u8; 32]>, Con
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn argon2(iterations: u32, memory_kib: u32) -> Kdf {

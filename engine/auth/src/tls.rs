@@ -12,10 +12,10 @@ const NAME_BYTES_MAX: usize = 1024;
 
 /// What a certificate is recognised by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CertificateName(Name);
+pub struct CertificateName(Part);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Name {
+enum Part {
     Sha256([u8; 32]),
     Subject(Box<str>),
     CommonName(Box<str>),
@@ -32,7 +32,7 @@ impl CertificateName {
         let expected = "64 hexadecimal digits, the SHA-256 of the certificate";
         let octets = hex::decode(&digits);
         octets
-            .map(|octets| CertificateName(Name::Sha256(octets)))
+            .map(|octets| CertificateName(Part::Sha256(octets)))
             .ok_or(ConfigError::Malformed { what: "fingerprint", expected })
     }
     /// The whole subject, in the form of RFC 4514.
@@ -41,7 +41,7 @@ impl CertificateName {
     /// If it is empty or longer than 1,024 octets.
     pub fn subject(subject: &str) -> Result<CertificateName, ConfigError> {
         check_name("subject", subject, NAME_BYTES_MAX)?;
-        Ok(CertificateName(Name::Subject(subject.into())))
+        Ok(CertificateName(Part::Subject(subject.into())))
     }
     /// One of the subject's common names.
     ///
@@ -49,7 +49,7 @@ impl CertificateName {
     /// If it is empty or longer than 1,024 octets.
     pub fn common_name(name: &str) -> Result<CertificateName, ConfigError> {
         check_name("common_name", name, NAME_BYTES_MAX)?;
-        Ok(CertificateName(Name::CommonName(name.into())))
+        Ok(CertificateName(Part::CommonName(name.into())))
     }
     /// An alternative name: a DNS name, whose case does not matter.
     ///
@@ -57,7 +57,7 @@ impl CertificateName {
     /// If it is empty or longer than 1,024 octets.
     pub fn dns(name: &str) -> Result<CertificateName, ConfigError> {
         check_name("dns", name, NAME_BYTES_MAX)?;
-        Ok(CertificateName(Name::Alternative(comparable(&AlternativeName::Dns(name.into())))))
+        Ok(CertificateName(Part::Alternative(comparable(&AlternativeName::Dns(name.into())))))
     }
     /// An alternative name: a mail address.
     ///
@@ -65,7 +65,7 @@ impl CertificateName {
     /// If it is empty or longer than 1,024 octets.
     pub fn email(address: &str) -> Result<CertificateName, ConfigError> {
         check_name("email", address, NAME_BYTES_MAX)?;
-        Ok(CertificateName(Name::Alternative(AlternativeName::Email(address.into()))))
+        Ok(CertificateName(Part::Alternative(AlternativeName::Email(address.into()))))
     }
     /// An alternative name: a URI.
     ///
@@ -73,18 +73,18 @@ impl CertificateName {
     /// If it is empty or longer than 1,024 octets.
     pub fn uri(uri: &str) -> Result<CertificateName, ConfigError> {
         check_name("uri", uri, NAME_BYTES_MAX)?;
-        Ok(CertificateName(Name::Alternative(AlternativeName::Uri(uri.into()))))
+        Ok(CertificateName(Part::Alternative(AlternativeName::Uri(uri.into()))))
     }
     /// An alternative name: an IP address.
     pub fn ip(address: IpAddr) -> CertificateName {
-        CertificateName(Name::Alternative(AlternativeName::Ip(address)))
+        CertificateName(Part::Alternative(AlternativeName::Ip(address)))
     }
     /// What a certificate may be recognised by, the most particular first.
     pub(crate) fn all_of(certificate: &ClientCertificate) -> impl Iterator<Item = CertificateName> + '_ {
-        let common_names = certificate.common_names.iter().map(|name| Name::CommonName(name.clone()));
+        let common_names = certificate.common_names.iter().map(|name| Part::CommonName(name.clone()));
         let alternatives =
-            certificate.alternative_names.iter().map(|name| Name::Alternative(comparable(name)));
-        [Name::Sha256(certificate.sha256), Name::Subject(certificate.subject.clone())]
+            certificate.alternative_names.iter().map(|name| Part::Alternative(comparable(name)));
+        [Part::Sha256(certificate.sha256), Part::Subject(certificate.subject.clone())]
             .into_iter()
             .chain(alternatives)
             .chain(common_names)
@@ -95,12 +95,12 @@ impl CertificateName {
 impl std::fmt::Display for CertificateName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
-            Name::Sha256(octets) => f.write_str(&hex::encode(octets)),
-            Name::Subject(text) | Name::CommonName(text) => f.write_str(text),
-            Name::Alternative(
+            Part::Sha256(octets) => f.write_str(&hex::encode(octets)),
+            Part::Subject(text) | Part::CommonName(text) => f.write_str(text),
+            Part::Alternative(
                 AlternativeName::Dns(text) | AlternativeName::Email(text) | AlternativeName::Uri(text),
             ) => f.write_str(text),
-            Name::Alternative(AlternativeName::Ip(address)) => write!(f, "{address}"),
+            Part::Alternative(AlternativeName::Ip(address)) => write!(f, "{address}"),
         }
     }
 }

@@ -202,6 +202,8 @@ fn timestamp(unix_millis: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn salting(salt: &str, iterations: u32, key_bytes: u32) -> Salting {

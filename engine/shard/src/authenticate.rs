@@ -23,14 +23,15 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use wampline_auth::{Answer, Attempt, Env, Hello, Method, Question, Refusal, Step};
+use wampline_routing::error_uri;
 use wampline_routing::feature::ClientFeatures;
-use wampline_routing::{RealmId, error_uri};
 use wampline_wire::{Dict, List, Message, SessionId, Value};
 
 use crate::connection::NEVER;
 use crate::counters::{add, set};
 use crate::facts::Facts;
 use crate::question::{Purpose, QuestionAnswer, QuestionId};
+use crate::realms::Destination;
 use crate::shard::Shard;
 use crate::throttle::Failed;
 use crate::{ConnKey, HookFailure, Now};
@@ -42,10 +43,10 @@ const CHALLENGE_BYTES: usize = 64;
 const HOOK_FAILED: &str = "wampline.error.hook_failed";
 
 /// What HELLO has said, as far as it matters after that.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Joining {
     /// The realm that it asked for.
-    pub(crate) realm: RealmId,
+    pub(crate) realm: Destination,
     /// The id that the session is to have.
     pub(crate) session: SessionId,
     pub(crate) features: ClientFeatures,
@@ -88,10 +89,10 @@ enum Input<'a> {
 impl Shard {
     /// A client wants to join, and its HELLO is in order.
     pub(crate) fn authenticate(&mut self, slot: u32, joining: Joining, hello: Hello<'_>) {
-        let realm = &self.shared.config.realms[joining.realm.index()];
+        let realm = self.settings(&joining.realm);
         let peer = &self.connections[slot].peer;
         if !realm.sources.admits(peer) {
-            return self.refused(slot, joining.realm, &Refusal::denied(false));
+            return self.refused(slot, &joining.realm, &Refusal::denied(false));
         }
         if realm.sources.are_methods_free() {
             return self.begin_attempt(slot, joining, &hello);
@@ -99,7 +100,7 @@ impl Shard {
         let admits = |method: &str| realm.sources.admits_method(method, peer);
         let listed = hello.authmethods.filter(|listed| !listed.is_empty());
         if listed.is_none() && !admits(Method::Anonymous.name()) {
-            return self.refused(slot, joining.realm, &Refusal::required());
+            return self.refused(slot, &joining.realm, &Refusal::required());
         }
         // A name that no method has stands for each that is closed to the peer.
         let names = listed.iter().flat_map(List::iter);
@@ -177,7 +178,7 @@ impl Shard {
             // What was decided stands.
             Waits::Release { step: Step::Refuse(_), .. } => self.keep_authentication(slot, authentication),
             _ if authentication.by > now => self.keep_authentication(slot, authentication),
-            Waits::Authenticate | Waits::Release { .. } => self.too_late(slot, authentication.joining.realm),
+            Waits::Authenticate | Waits::Release { .. } => self.too_late(slot, &authentication.joining.realm),
             Waits::Procedure(_) | Waits::Hook(_) => {
                 self.withdraw_question(&authentication);
                 let step = self.step(slot, &mut authentication, Input::Answer(Answer::TimedOut));
@@ -189,8 +190,7 @@ impl Shard {
     /// Whether somebody has authenticated with this cookie and still is known by it: then the browser keeps it.
     pub(crate) fn knows_cookie(&self, cookie: &str) -> bool {
         let millis = self.shared.wall_millis(self.now);
-        let stores = self.shared.config.realms.iter().filter_map(|realm| realm.authentication.cookies());
-        stores.into_iter().any(|store| store.knows(cookie, millis))
+        self.shared.realms.cookie_stores().iter().any(|store| store.knows(cookie, millis))
     }
 
     /// The connection ends: nobody waits for anything.
@@ -201,20 +201,20 @@ impl Shard {
     }
 
     fn begin_attempt(&mut self, slot: u32, joining: Joining, hello: &Hello<'_>) {
-        let realm = &self.shared.config.realms[joining.realm.index()];
+        let authentication = self.settings(&joining.realm).authentication.clone();
         let mut random = |octets: &mut [u8]| self.unguessable.fill(octets);
         let mut env = Env { unix_millis: self.shared.wall_millis(self.now), random: &mut random };
         let connection = &self.connections[slot];
-        let facts = Facts::of(connection, &realm.authentication);
+        let facts = Facts::of(connection, &authentication);
         let transport = facts.transport(connection);
-        let (attempt, step) = Attempt::begin(&realm.authentication, hello, &transport, &mut env);
+        let (attempt, step) = Attempt::begin(&authentication, hello, &transport, &mut env);
         let is_anonymous = matches!(&step, Step::Admit(admission) if admission.authmethod == ANONYMOUS);
         if !is_anonymous && self.is_blocked(slot) {
             return self.turn_away(slot);
         }
         if let Step::Admit(admission) = step {
-            let admitted = self.admitted(slot, joining, *admission);
-            return admitted.unwrap_or_else(|refusal| self.refused(slot, joining.realm, &refusal));
+            let admitted = self.admitted(slot, &joining, *admission);
+            return admitted.unwrap_or_else(|refusal| self.refused(slot, &joining.realm, &refusal));
         }
         let limits = &self.shared.config.limits;
         let share = (limits.authenticating_max / usize::from(self.shared.shards)).max(1);
@@ -248,11 +248,11 @@ impl Shard {
     }
 
     fn step(&mut self, slot: u32, authentication: &mut Authentication, input: Input<'_>) -> Step {
+        let methods = self.settings(&authentication.joining.realm).authentication.clone();
         let mut random = |octets: &mut [u8]| self.unguessable.fill(octets);
         let mut env = Env { unix_millis: self.shared.wall_millis(self.now), random: &mut random };
         let connection = &self.connections[slot];
-        let realm = &self.shared.config.realms[authentication.joining.realm.index()];
-        let facts = Facts::of(connection, &realm.authentication);
+        let facts = Facts::of(connection, &methods);
         let transport = facts.transport(connection);
         let attempt = &mut authentication.attempt;
         match input {
@@ -271,7 +271,7 @@ impl Shard {
                     Ok(waits) => break waits,
                     Err(answer) => step = self.step(slot, &mut authentication, Input::Answer(answer)),
                 },
-                Step::Admit(admission) => match self.admitted(slot, authentication.joining, *admission) {
+                Step::Admit(admission) => match self.admitted(slot, &authentication.joining, *admission) {
                     Ok(()) => return,
                     Err(refusal) => {
                         let on_grid = authentication.has_asked || refusal.on_grid;
@@ -279,7 +279,7 @@ impl Shard {
                     }
                 },
                 Step::Challenge { .. } if self.now.0 >= authentication.by => {
-                    return self.too_late(slot, authentication.joining.realm);
+                    return self.too_late(slot, &authentication.joining.realm);
                 }
                 Step::Challenge { on_grid, .. } => return self.hold(slot, authentication, step, on_grid),
                 Step::Refuse(Refusal { reason, on_grid, .. }) => {
@@ -310,8 +310,8 @@ impl Shard {
         match question {
             Question::Procedure { realm, procedure, arguments } => {
                 let realm = match realm {
-                    None => Some(authentication.joining.realm),
-                    Some(name) => self.realm_named(&name),
+                    None => authentication.joining.realm.is_there(),
+                    Some(name) => self.shared.realms.named(&name),
                 };
                 let Some(realm) = realm else {
                     return Err(Answer::Failed { error: error_uri::NO_SUCH_REALM });
@@ -350,22 +350,22 @@ impl Shard {
                 authentication.waits = Waits::Authenticate;
                 self.keep_authentication(slot, authentication);
             }
-            Step::Refuse(refusal) => self.refused(slot, authentication.joining.realm, &refusal),
+            Step::Refuse(refusal) => self.refused(slot, &authentication.joining.realm, &refusal),
             Step::Ask(_) | Step::Admit(_) => unreachable!("invariant: only these are held"),
         }
     }
 
     /// Answers HELLO or AUTHENTICATE with ABORT.
-    pub(crate) fn refused(&mut self, slot: u32, realm: RealmId, refusal: &Refusal) {
+    pub(crate) fn refused(&mut self, slot: u32, realm: &Destination, refusal: &Refusal) {
         let Refusal { reason, text, .. } = refusal;
         add(&self.counters().refused_sessions, 1);
-        let realm = &*self.shared.config.realms[realm.index()].name;
+        let realm = &*self.settings(realm).name;
         tracing::debug!(peer = %self.connections[slot].peer, realm, reason, %text, "session refused");
         self.abort(slot, reason, text);
         self.close_link(slot, Some(crate::leave::CLOSE_NORMAL));
     }
 
-    fn too_late(&mut self, slot: u32, realm: RealmId) {
+    fn too_late(&mut self, slot: u32, realm: &Destination) {
         add(&self.counters().authentications_timed_out, 1);
         let text = Cow::Borrowed("authentication took longer than it may");
         let reason = error_uri::AUTHENTICATION_FAILED;

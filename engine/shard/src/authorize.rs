@@ -127,7 +127,7 @@ impl Shard {
     }
 
     fn permission_of_role(&mut self, session: u32, role: RoleId, wanted: Wanted<'_>) -> Permission {
-        let roles = &self.shared.config.realms[self.sessions[session].realm.index()].roles;
+        let roles = &self.shared.realm(self.sessions[session].realm).roles;
         let verdict = roles.decide(role, wanted.action, wanted.policy, wanted.uri);
         self.permission_by(session, verdict, wanted)
     }
@@ -150,7 +150,7 @@ impl Shard {
                 Err(why) => self.failed(why, wanted),
             };
         }
-        let roles = &self.shared.config.realms[realm.index()].roles;
+        let roles = &self.shared.realm(realm).roles;
         let owner = roles.owner(role, id);
         let question =
             Question { role, owner, action: wanted.action, policy: wanted.policy, uri: wanted.uri };
@@ -189,7 +189,7 @@ impl Shard {
     fn ask_authorizer(&mut self, session: u32, question: &Question<'_>, options: Dict<'_>) {
         let shared = self.shared.clone();
         let realm = self.sessions[session].realm;
-        let settings = &shared.config.realms[realm.index()];
+        let settings = shared.realm(realm);
         let authorizer = settings
             .roles
             .authorizer(question.role)
@@ -228,7 +228,7 @@ impl Shard {
         let Some(open) = self.authorizing.take(number) else { return };
         let read = understood(answer);
         if let Err(why) = read {
-            let realm = &self.shared.config.realms[open.about.realm.index()].name;
+            let realm = &self.shared.realm(open.about.realm).name;
             tracing::warn!(%realm, uri = %open.about.uri, why, ?answer, "an authorizer has not answered");
         }
         self.keep_answer(&open, read.ok());
@@ -247,7 +247,7 @@ impl Shard {
         let Some(answer) = answer.filter(|answer| answer.cache) else { return };
         let Owned { realm, role, owner, action, policy, ref uri } = open.about;
         let answers = &mut self.realms[realm.index()].answers;
-        let roles = &self.shared.config.realms[realm.index()].roles;
+        let roles = &self.shared.realm(realm).roles;
         let Some(authorizer) = roles.authorizer(role).filter(|_| answers.purges() == open.purges) else {
             return;
         };
@@ -275,14 +275,14 @@ impl Shard {
     pub(crate) fn apply(&mut self, change: &Delta) {
         let realm = change.realm().index();
         if let Delta::Forget { filter, .. } = change {
-            self.realms[realm].answers.purge(filter, &self.shared.config.realms[realm].roles);
+            self.realms[realm].answers.purge(filter, &self.shared.realm(change.realm()).roles);
         }
         self.realms[realm].replica.apply(change);
     }
 
     /// Whether a procedure is the one that makes answers of authorizers be forgotten, in a realm that has any.
     pub(crate) fn is_purge(&self, realm: RealmId, procedure: &str) -> bool {
-        self.shared.config.realms[realm.index()].roles.has_authorizers() && procedure == PURGE_PROCEDURE
+        self.shared.realm(realm).roles.has_authorizers() && procedure == PURGE_PROCEDURE
     }
 }
 

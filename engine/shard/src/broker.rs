@@ -25,7 +25,7 @@ impl Shard {
         options: Dict<'_>,
         topic: &str,
     ) -> Flow {
-        let rules = self.shared.config.realms[self.sessions[session].realm.index()].uri_rules;
+        let rules = self.shared.realm(self.sessions[session].realm).uri_rules;
         let checked = match_policy(&options).and_then(|policy| {
             rules.check_pattern(topic, policy).map(|()| policy).map_err(|error| error.to_string())
         });

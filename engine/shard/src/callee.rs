@@ -152,7 +152,7 @@ impl Shard {
             attributes = PayloadAttributes::from_dict(&options);
             let entry = &self.sessions[session];
             if attributes.is_passthru()
-                && self.shared.config.realms[entry.realm.index()].features == FeatureRules::Strict
+                && self.shared.realm(entry.realm).features == FeatureRules::Strict
                 && !entry.features.has(ClientRole::Callee, ClientFeature::PayloadPassthruMode)
             {
                 let text = "YIELD in payload passthru mode, which was not announced";
@@ -183,7 +183,7 @@ impl Shard {
         payload: Payload<'_>,
     ) {
         if let Some(call) = self.invocation_ended(slot, session, request) {
-            let rules = self.shared.config.realms[self.sessions[session].realm.index()].uri_rules;
+            let rules = self.shared.realm(self.sessions[session].realm).uri_rules;
             let error = if rules.check(error).is_ok() { error } else { error_uri::RUNTIME_ERROR };
             let attributes = PayloadAttributes::from_dict(&details);
             self.reply(call, ReplyOutcome::Error(error.into()), attributes, payload, Some(slot));

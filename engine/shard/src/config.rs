@@ -7,7 +7,7 @@ use wampline_auth::RealmAuthentication;
 use wampline_routing::authorization::Roles;
 use wampline_routing::history::HistoryRules;
 use wampline_routing::meta::MetaApi;
-use wampline_routing::uri::UriRules;
+use wampline_routing::uri::{MatchPolicy, UriRules};
 use wampline_routing::{Disclosure, RequestIds, RetainedLimits, TrustLevels};
 
 use crate::authenticate::ANONYMOUS;
@@ -19,8 +19,10 @@ use crate::throttle::ThrottleRules;
 pub struct Config {
     /// By [`crate::ListenerId`].
     pub listeners: Vec<Listener>,
-    /// The realms that exist.
+    /// The realms that exist from the start.
     pub realms: Vec<Realm>,
+    /// What realms are made like that do not, when somebody is admitted to them first.
+    pub templates: Vec<RealmTemplate>,
     /// Bounds.
     pub limits: Limits,
     /// WELCOME.Details.agent, for example `Wampline-0.1.0`.
@@ -77,6 +79,16 @@ pub struct Realm {
     pub roles: Arc<Roles>,
 }
 
+/// What realms are made like whose name matches a pattern. Of several that match, the one that a call would prefer is taken: an exact
+/// one, then the longest prefix, then wildcards.
+#[derive(Clone, Debug)]
+pub struct RealmTemplate {
+    /// How the pattern matches.
+    pub policy: MatchPolicy,
+    /// The settings; their `name` is the pattern.
+    pub settings: Realm,
+}
+
 /// Whether a client may use what it has not announced in HELLO.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FeatureRules {
@@ -111,6 +123,8 @@ pub struct Limits {
     pub invocations_per_session_max: usize,
     /// Sessions of one realm.
     pub sessions_per_realm_max: usize,
+    /// Realms that are made from templates; with those of the configuration at most 65,536.
+    pub realms_max: usize,
     /// Testaments of one session.
     pub testaments_per_session_max: usize,
     /// Octets of their topics, arguments and options.
@@ -177,6 +191,7 @@ impl Default for Limits {
             calls_per_session_max: 1 << 16,
             invocations_per_session_max: 1 << 20,
             sessions_per_realm_max: 1 << 20,
+            realms_max: 1 << 10,
             testaments_per_session_max: 64,
             testament_bytes_per_session_max: 256 << 10,
             calls_per_callee_queued_max: 1 << 12,

@@ -267,7 +267,7 @@ impl Shard {
     /// Which feature a call needs that its caller has not announced, where the realm holds that against it.
     fn unannounced(&self, session: u32, options: &CallOptions<'_>) -> Option<&'static str> {
         let entry = &self.sessions[session];
-        if self.shared.config.realms[entry.realm.index()].features != FeatureRules::Strict {
+        if self.shared.realm(entry.realm).features != FeatureRules::Strict {
             return None;
         }
         let lacks = |feature| !entry.features.has(ClientRole::Caller, feature);
@@ -287,7 +287,7 @@ impl Shard {
     ) -> Option<(&'static str, String)> {
         let entry = &self.sessions[session];
         let limits = &self.shared.config.limits;
-        if let Err(error) = self.shared.config.realms[entry.realm.index()].uri_rules.check(procedure) {
+        if let Err(error) = self.shared.realm(entry.realm).uri_rules.check(procedure) {
             return Some((error_uri::INVALID_URI, error.to_string()));
         }
         if entry.calls.len() >= limits.calls_per_session_max {
@@ -320,7 +320,7 @@ impl Shard {
         if !options.disclose_me {
             return None;
         }
-        let rules = &self.shared.config.realms[realm.index()].disclosure;
+        let rules = &self.shared.realm(realm).disclosure;
         let disclosure = options.disclosure.unwrap_or_else(|| rules.caller(procedure));
         let text = "callers of this procedure are not disclosed";
         (disclosure == Disclose::Never).then(|| (error_uri::OPTION_DISALLOWED_DISCLOSE_ME, text.into()))

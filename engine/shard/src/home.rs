@@ -1,14 +1,14 @@
 //! The home shard's part: the directories of the realms that live here, and the changes they make.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wampline_routing::authorization::Roles;
 use wampline_routing::meta::{MetaEvent, UnixNanos};
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{
-    Answer, Directory, DirectoryLimits, PayloadAttributes, RealmId, RetainedLimits, SessionRef, ShardId,
-    SubscribeRequest, Visibility,
+    Answer, Directory, DirectoryLimits, PayloadAttributes, RealmId, SessionRef, ShardId, SubscribeRequest,
+    Visibility,
 };
 use wampline_wire::{Payload, SessionId, SubscriptionId};
 
@@ -30,42 +30,61 @@ pub(crate) struct Home {
     pub(crate) visibility: Visibility,
     /// What is kept of publications.
     pub(crate) kept: Kept,
-    retained_limits: Box<[RetainedLimits]>,
     /// What sessions may do, by realm.
-    pub(crate) roles: Box<[Arc<Roles>]>,
+    pub(crate) roles: Vec<Arc<Roles>>,
     directories: BTreeMap<RealmId, Directory>,
     /// Realms with departed sessions that still own something.
     releasing: Vec<RealmId>,
-    /// Something has happened since events were last taken.
-    is_eventful: bool,
+    /// Realms in which something has happened since events were last taken.
+    eventful: BTreeSet<RealmId>,
     pub(crate) dues: Dues,
 }
 
 impl Home {
     pub(crate) fn new(id: ShardId, shared: &Shared, hasher: &ahash::RandomState) -> Home {
-        let limits = DirectoryLimits {
-            sessions_max: shared.config.limits.sessions_per_realm_max,
-            subscriptions_per_session_max: shared.config.limits.subscriptions_per_session_max,
-            registrations_per_session_max: shared.config.limits.registrations_per_session_max,
-        };
-        let realms = (0..shared.config.realms.len()).map(|n| RealmId(n as u16));
-        let own = realms.filter(|realm| shared.home(*realm) == id);
-        let directories = own.map(|realm| {
-            let meta = shared.config.realms[realm.index()].meta;
-            (realm, Directory::new(realm, limits, hasher).with_meta(meta))
-        });
         let mut home = Home {
             visibility: Visibility::new(id, shared.shards),
             kept: Kept::default(),
-            retained_limits: shared.config.realms.iter().map(|realm| realm.retained).collect(),
-            roles: shared.config.realms.iter().map(|realm| realm.roles.clone()).collect(),
-            directories: directories.collect(),
+            roles: Vec::new(),
+            directories: BTreeMap::new(),
             releasing: Vec::new(),
-            is_eventful: false,
+            eventful: BTreeSet::new(),
             dues: Dues::default(),
         };
-        home.open_histories(shared);
+        for n in 0..shared.realms.len() {
+            home.open(id, RealmId(n as u16), shared, hasher, UnixNanos::default());
+        }
         home
+    }
+
+    /// A realm is there: makes its directory if it lives here, with the subscriptions that have a history, which are there before
+    /// anybody subscribes.
+    pub(crate) fn open(
+        &mut self,
+        id: ShardId,
+        realm: RealmId,
+        shared: &Shared,
+        hasher: &ahash::RandomState,
+        now: UnixNanos,
+    ) {
+        let (settings, limits) = (shared.realm(realm), &shared.config.limits);
+        self.roles.push(settings.roles.clone());
+        if shared.home(realm) != id {
+            return;
+        }
+        let limits = DirectoryLimits {
+            sessions_max: limits.sessions_per_realm_max,
+            subscriptions_per_session_max: limits.subscriptions_per_session_max,
+            registrations_per_session_max: limits.registrations_per_session_max,
+        };
+        let mut directory = Directory::new(realm, limits, hasher).with_meta(settings.meta);
+        directory.set_time(now);
+        for rule in settings.history.rules() {
+            let pinned = directory.pin(rule.policy, &rule.uri);
+            // (What the rules hold a table has taken, and an empty directory takes no less.)
+            self.kept.open_history(realm, pinned.expect("invariant: the rules are admitted"), rule);
+        }
+        self.directories.insert(realm, directory);
     }
 
     pub(crate) fn is_releasing(&self) -> bool {
@@ -87,22 +106,6 @@ impl Home {
         }
         residue.extend(self.kept.residue());
         residue
-    }
-
-    /// What a realm retains at most.
-    pub(crate) fn retained_limits(&self, realm: RealmId) -> RetainedLimits {
-        self.retained_limits[realm.index()]
-    }
-
-    /// Makes the subscriptions that have a history: they are there before anybody subscribes.
-    fn open_histories(&mut self, shared: &Shared) {
-        for (realm, directory) in &mut self.directories {
-            for rule in shared.config.realms[realm.index()].history.rules() {
-                let pinned = directory.pin(rule.policy, &rule.uri);
-                // (What the rules hold a table has taken, and an empty directory takes no less.)
-                self.kept.open_history(*realm, pinned.expect("invariant: the rules are admitted"), rule);
-            }
-        }
     }
 
     /// How a subscription matches, and its topic or pattern.
@@ -135,17 +138,15 @@ impl Home {
 
     /// What has happened in each realm since this was last asked. Killers whose sessions are gone have their answers due then.
     pub(crate) fn take_events(&mut self) -> Vec<(RealmId, Vec<MetaEvent>)> {
-        if !std::mem::take(&mut self.is_eventful) {
-            return Vec::new();
-        }
         let mut events = Vec::new();
-        for (realm, directory) in &mut self.directories {
+        while let Some(realm) = self.eventful.pop_first() {
+            let Some(directory) = self.directories.get_mut(&realm) else { continue };
             let new = directory.take_events();
             if !new.is_empty() {
-                events.push((*realm, new));
+                events.push((realm, new));
             }
             for session in directory.take_released() {
-                self.dues.released(*realm, session);
+                self.dues.released(realm, session);
             }
         }
         events
@@ -159,7 +160,7 @@ impl Home {
         from: SessionRef,
         request: HomeRequest,
     ) {
-        self.is_eventful = true;
+        self.eventful.insert(realm);
         let (directory, out) = self.directory(realm);
         directory.set_time(now.1);
         match request {
@@ -196,7 +197,7 @@ impl Home {
 
     /// Releases a slice of what departed sessions own.
     fn release(&mut self) {
-        self.is_eventful |= !self.releasing.is_empty();
+        self.eventful.extend(&self.releasing);
         let (directories, out) = (&mut self.directories, &mut self.visibility);
         self.releasing.retain(|realm| {
             let directory = directories.get_mut(realm).expect("invariant: only own realms are released");

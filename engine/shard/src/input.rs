@@ -404,7 +404,7 @@ impl Shard {
     /// Checks a request id. On a violation the session has been aborted.
     fn request(&mut self, slot: u32, session: u32, kind: RequestType, id: RequestId) -> bool {
         let entry = &mut self.sessions[session];
-        let mode: RequestIds = self.shared.config.realms[entry.realm.index()].request_ids;
+        let mode: RequestIds = self.shared.realm(entry.realm).request_ids;
         let in_progress = match kind {
             // A CALL with the id of one in progress has been taken for another chunk of it.
             RequestType::Call | RequestType::Publish => false,

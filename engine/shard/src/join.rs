@@ -8,7 +8,7 @@ use ahash::AHashMap;
 use smallvec::SmallVec;
 use wampline_auth::{Admission, Hello, Refusal};
 use wampline_routing::feature::{self, ClientFeatures};
-use wampline_routing::{Identity, Invocations, JoinRefusal, RealmId, RequestSequence, error_uri};
+use wampline_routing::{Identity, Invocations, JoinRefusal, RequestSequence, error_uri};
 use wampline_wire::{Dict, ID_MAX, Message, Payload, SessionId, Value};
 
 use crate::action::Unsent;
@@ -16,6 +16,7 @@ use crate::authenticate::Joining;
 use crate::connection::{NEVER, Parked, reads_extensions};
 use crate::counters::{add, set};
 use crate::frame::{Frame, HomeRequest};
+use crate::realms::RealmsFull;
 use crate::session::{Session, SessionState};
 use crate::shard::Shard;
 
@@ -29,7 +30,9 @@ impl Shard {
             // A passing refusal is no ABORT: clients would not come back after one.
             return self.close_link(slot, Some(crate::leave::CLOSE_RESTART));
         }
-        let Some(realm) = self.realm_named(name) else { return self.no_such_realm(slot, name) };
+        let Some(realm) = self.shared.realms.destination(name) else {
+            return self.no_such_realm(slot, name);
+        };
         let features = match ClientFeatures::from_hello(&details) {
             Ok(features) => features,
             Err(error) => return self.violation(slot, &error.to_string()),
@@ -56,25 +59,28 @@ impl Shard {
     pub(crate) fn admitted(
         &mut self,
         slot: u32,
-        joining: Joining,
+        joining: &Joining,
         admission: Admission,
     ) -> Result<(), Refusal> {
         let realm = match &admission.realm {
-            None => joining.realm,
-            Some(name) => self.realm_named(name).ok_or_else(|| {
+            None => joining.realm.clone(),
+            Some(name) => self.shared.realms.destination(name).ok_or_else(|| {
                 tracing::warn!(realm = %name, authid = %admission.authid, "a principal's realm does not exist");
                 let text = Cow::Borrowed("the realm of this principal does not exist");
                 Refusal { reason: error_uri::AUTHENTICATION_FAILED, text, on_grid: false }
             })?,
         };
-        let (sources, peer) =
-            (&self.shared.config.realms[realm.index()].sources, &self.connections[slot].peer);
+        let (sources, peer) = (&self.settings(&realm).sources, &self.connections[slot].peer);
         if !sources.admits_role(&admission.authrole, peer)
-            || (realm != joining.realm && !sources.admits(peer))
+            || (admission.realm.is_some() && !sources.admits(peer))
         {
             tracing::debug!(%peer, authid = %admission.authid, "a principal comes from where its role is not admitted");
             return Err(Refusal::denied(false));
         }
+        let realm = self.enter(&realm).map_err(|RealmsFull| {
+            let text = Cow::Borrowed("there is no such realm here, and no more can be made");
+            Refusal { reason: error_uri::NO_SUCH_REALM, text, on_grid: false }
+        })?;
         let Admission { authid, authrole, authmethod, authprovider, authextra, .. } = admission;
         let identity = Identity { session: joining.session, authid, authrole, authmethod, authprovider };
         let hasher = self.hasher.clone();
@@ -164,7 +170,7 @@ impl Shard {
         entry.state = SessionState::Open;
         let (identity, authextra) = (entry.identity.clone(), entry.authextra.take());
         let id = identity.session;
-        let settings = &shared.config.realms[entry.realm.index()];
+        let settings = shared.realm(entry.realm);
         entry.role = settings.roles.resolve(&identity.authrole);
         let realm = settings.name.as_str();
         let text = |text| Value::Str(Cow::Borrowed(text));
@@ -206,12 +212,6 @@ impl Shard {
         }
     }
 
-    /// Which realm has this name.
-    pub(crate) fn realm_named(&self, name: &str) -> Option<RealmId> {
-        let known = self.shared.config.realms.iter().position(|realm| realm.name == name);
-        known.map(|known| RealmId(known as u16))
-    }
-
     fn no_such_realm(&mut self, slot: u32, name: &str) {
         let (reason, text) = match wampline_routing::uri::UriRules::Loose.check(name) {
             Ok(()) => (error_uri::NO_SUCH_REALM, format!("there is no realm {name:?} here")),
@@ -224,7 +224,7 @@ impl Shard {
     }
 
     fn realm_name(&self, session: u32) -> &str {
-        &self.shared.config.realms[self.sessions[session].realm.index()].name
+        &self.shared.realm(self.sessions[session].realm).name
     }
 
     fn random_session_id(&mut self) -> SessionId {

@@ -89,7 +89,7 @@ impl Home {
         let Keep { publication, sent_to, acknowledge } = keep;
         let (realm, id) = (publication.realm, publication.id);
         if let Some(history) = self.kept.histories.get_mut(&realm) {
-            let rules = &shared.config.realms[realm.index()].history;
+            let rules = &shared.realm(realm).history;
             for position in rules.matching(&publication.topic) {
                 let event =
                     HistoryEvent { publication: publication.clone(), unix_nanos: shared.wall_time(now).0 };
@@ -97,7 +97,7 @@ impl Home {
             }
         }
         if publication.terms.as_ref().is_some_and(|terms| terms.retain.is_some()) {
-            let limits = self.retained_limits(realm);
+            let limits = shared.realm(realm).retained;
             let store = self.kept.retained.entry(realm).or_insert_with(|| RetainedStore::new(limits));
             let event = RetainedEvent { publication, source: from, sent_to };
             add(&shared.counters[own.index()].retained_evicted, store.put(now.0, event) as u64);

@@ -32,6 +32,7 @@ mod output;
 mod publish;
 mod question;
 mod random;
+mod realms;
 mod register;
 mod route;
 mod session;
@@ -42,7 +43,7 @@ mod spare;
 mod throttle;
 mod timeout;
 
-pub use config::{Config, FeatureRules, Limits, Listener, Realm};
+pub use config::{Config, FeatureRules, Limits, Listener, Realm, RealmTemplate};
 pub use counters::Counters;
 pub use frame::Batch;
 pub use output::Output;

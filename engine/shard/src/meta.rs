@@ -155,7 +155,7 @@ impl Shard {
         options: Dict<'_>,
         payload: Payload<'_>,
     ) -> Permission {
-        let realm = &self.shared.config.realms[self.sessions[session].realm.index()];
+        let realm = self.shared.realm(self.sessions[session].realm);
         let (api, rules) = (realm.meta, realm.uri_rules);
         let Some(found) = Procedure::from_uri(procedure).filter(|_| api != MetaApi::Off) else {
             let text = format!("no procedure {procedure} is registered");
@@ -199,7 +199,7 @@ impl Shard {
                 Err((error_uri::INVALID_ARGUMENT, text)),
             );
         }
-        let rules = self.shared.config.realms[self.sessions[session].realm.index()].uri_rules;
+        let rules = self.shared.realm(self.sessions[session].realm).uri_rules;
         let limits = &self.shared.config.limits;
         let limits = TestamentLimits {
             count_max: limits.testaments_per_session_max,

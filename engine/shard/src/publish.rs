@@ -138,7 +138,7 @@ impl Shard {
         self.realms[realm.index()].replica.for_each_topic(topic, |policy, found| {
             matches.push((found.subscription, policy != MatchPolicy::Exact, found.shards));
         });
-        let mut is_kept = self.shared.config.realms[realm.index()].history.covers(topic);
+        let mut is_kept = self.shared.realm(realm).history.covers(topic);
         if let Some(terms) = terms.as_deref_mut() {
             self.complete_terms(realm, terms, &matches, excluded);
             is_kept |= terms.retain.is_some();
@@ -215,7 +215,7 @@ impl Shard {
         read: Result<(), PublishOptionError>,
     ) -> Result<(), Refused> {
         let entry = &self.sessions[session];
-        let realm = &self.shared.config.realms[entry.realm.index()];
+        let realm = self.shared.realm(entry.realm);
         let invalid = |text: String| Refused::Error(error_uri::INVALID_URI, text);
         realm.uri_rules.check(topic).map_err(|error| invalid(error.to_string()))?;
         if is_reserved(topic) {
@@ -240,7 +240,7 @@ impl Shard {
         disclosure: Option<Disclose>,
     ) -> Result<(), Refused> {
         let entry = &self.sessions[session];
-        let realm = &self.shared.config.realms[entry.realm.index()];
+        let realm = self.shared.realm(entry.realm);
         let disclosure = disclosure.unwrap_or_else(|| realm.disclosure.publisher(topic));
         let disclosed = disclosure.decide(options.disclose_me).map_err(|_| {
             let text = "publishers to this topic are not disclosed".into();

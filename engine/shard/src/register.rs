@@ -26,7 +26,7 @@ impl Shard {
         procedure: &str,
     ) -> Flow {
         let realm = self.sessions[session].realm;
-        let rules = self.shared.config.realms[realm.index()].uri_rules;
+        let rules = self.shared.realm(realm).uri_rules;
         let checked = crate::broker::match_policy(&options).and_then(|policy| {
             rules.check_pattern(procedure, policy).map_err(|error| error.to_string())?;
             if self.is_purge(realm, procedure) {

@@ -158,7 +158,7 @@ impl Shard {
         permitted: Option<Disclose>,
     ) -> (bool, Option<u32>) {
         let entry = &self.sessions[caller];
-        let realm = &self.shared.config.realms[entry.realm.index()];
+        let realm = self.shared.realm(entry.realm);
         let is_disclosed = match permitted.unwrap_or_else(|| realm.disclosure.caller(procedure)) {
             Disclose::Always => true,
             Disclose::OnRequest => asked,

@@ -16,7 +16,7 @@ use wampline_wire::RegistrationId;
 use crate::arena::{Arena, FORMS};
 use crate::asking::Dispatch;
 use crate::authorize::Authorizing;
-use crate::config::Config;
+use crate::config::{Config, Realm};
 use crate::connection::{Connection, Deadlines, Link, NEVER, Parked, Tls};
 use crate::counters::{Counters, add, set};
 use crate::dealer::CallExtra;
@@ -27,6 +27,7 @@ use crate::leave::{Departure, Shutdown};
 use crate::outbox::Outbox;
 use crate::output::{Block, Recycled};
 use crate::random::{Seed, Unguessable};
+use crate::realms::Realms;
 use crate::session::Session;
 use crate::slots::Slots;
 use crate::spare::SpareBuffers;
@@ -38,8 +39,9 @@ use wampline_transports::tls::ServerTls;
 /// What the shards of a router share: the configuration and the counters.
 #[derive(Debug)]
 pub struct Shared {
-    /// Fixed at start.
+    /// Fixed at start. Its realms and templates have moved to the table of realms.
     pub config: Config,
+    pub(crate) realms: Realms,
     /// How many shards there are, at most [`wampline_routing::ShardSet::SHARDS_MAX`].
     pub shards: u16,
     /// One block per shard, written by its shard alone.
@@ -54,12 +56,14 @@ pub struct Shared {
 
 impl Shared {
     /// For a router of `shards` shards.
-    pub fn new(config: Config, shards: u16) -> Arc<Shared> {
+    pub fn new(mut config: Config, shards: u16) -> Arc<Shared> {
+        let (realms, templates) = (std::mem::take(&mut config.realms), std::mem::take(&mut config.templates));
+        let realms = Realms::new(realms, templates, config.limits.realms_max);
         let counters = (0..shards).map(|_| Counters::default()).collect();
         let listener_connections = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
         let epoch = UnixNanos::default();
         let throttle = Throttle::new(ahash::RandomState::new());
-        Arc::new(Shared { config, shards, counters, listener_connections, epoch, throttle })
+        Arc::new(Shared { config, realms, shards, counters, listener_connections, epoch, throttle })
     }
 
     /// The same, where wall time is known: `epoch` is what it was when [`Now`] was 0. (Without it the clock of the wall begins
@@ -82,9 +86,19 @@ impl Shared {
         self.wall_time(now).0 / 1_000_000
     }
 
+    /// How many realms have been made from templates.
+    pub fn realms_made(&self) -> usize {
+        self.realms.made_len()
+    }
+
+    /// The settings of a realm.
+    pub(crate) fn realm(&self, realm: RealmId) -> &Realm {
+        self.realms.get(realm)
+    }
+
     /// The home shard of a realm: a hash of its name (FNV-1a, the same in every run).
     pub(crate) fn home(&self, realm: RealmId) -> ShardId {
-        let name = self.config.realms[realm.index()].name.as_bytes();
+        let name = self.realm(realm).name.as_bytes();
         let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
             (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
         });
@@ -185,7 +199,7 @@ pub(crate) struct RealmState {
 }
 
 impl RealmState {
-    fn new(hasher: &ahash::RandomState, answers_max: usize) -> RealmState {
+    pub(crate) fn new(hasher: &ahash::RandomState, answers_max: usize) -> RealmState {
         RealmState {
             replica: Replica::new(hasher),
             members: Members::new(hasher.clone()),
@@ -214,7 +228,7 @@ impl Shard {
             authenticating: 0,
             connections: Slots::new(),
             sessions: Slots::new(),
-            realms: shared.config.realms.iter().map(|_| RealmState::new(&hasher, answers_max)).collect(),
+            realms: (0..shared.realms.len()).map(|_| RealmState::new(&hasher, answers_max)).collect(),
             home: Home::new(id, &shared, &hasher),
             calls: Calls::new(id),
             stubs: Stubs::new(shards),
@@ -376,6 +390,7 @@ impl Shard {
     /// A batch came out of the lane from `from`.
     pub fn batch(&mut self, now: Now, from: ShardId, batch: Batch) {
         self.now = now;
+        self.learn_realms();
         let mut frames = batch.frames;
         for frame in frames.drain(..) {
             self.frame(from, frame);

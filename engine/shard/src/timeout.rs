@@ -50,7 +50,7 @@ impl Shard {
     /// A call begins: it has the time that it asks for, in milliseconds, or what the realm allows.
     pub(crate) fn start_timeout(&mut self, call: CallRef, asked: Option<u64>) {
         let Some(caller) = self.calls.get(call).map(|entry| entry.caller) else { return };
-        let realm = &self.shared.config.realms[self.sessions[caller].realm.index()];
+        let realm = self.shared.realm(self.sessions[caller].realm);
         let (asked, limit) =
             (asked.map(Duration::from_millis).or(realm.call_timeout), realm.call_timeout_max);
         if asked.is_none() && limit.is_none() {

@@ -8,9 +8,6 @@ use super::pool::{self, Pattern, Pool};
 use crate::peer::{Heard, LENGTH_MAX, Peer};
 use crate::world::{End, LinkId, World};
 
-/// A realm that no configuration has.
-pub(super) const UNKNOWN_REALM: &str = "nowhere";
-
 pub(super) struct Actor {
     number: usize,
     random: fastrand::Rng,
@@ -253,11 +250,7 @@ impl Actor {
     }
 
     fn hello(&mut self, oracle: &mut Oracle) {
-        let realm = match self.random.u8(..50) {
-            0 => UNKNOWN_REALM,
-            1..=9 => "realm2",
-            _ => "realm1",
-        };
+        let realm = self.pool.realm(&mut self.random);
         let mut roles = json!({"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}});
         let can_cancel = self.random.bool();
         if can_cancel {

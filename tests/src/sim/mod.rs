@@ -14,7 +14,8 @@ mod watch;
 use std::fmt;
 use std::time::Duration;
 
-use wampline_shard::{MetaApi, Now, RequestIds, ShutdownMode};
+use wampline_routing::uri::MatchPolicy;
+use wampline_shard::{MetaApi, Now, Realm, RealmTemplate, RequestIds, ShutdownMode};
 
 use crate::config;
 use crate::world::{LaneBounds, World};
@@ -63,6 +64,8 @@ pub struct Summary {
     pub cuts: u64,
     /// Times that a lane was full.
     pub lanes_full: u64,
+    /// Realms made from a template.
+    pub realms_made: u64,
     /// Clients that authenticated and got WELCOME.
     pub admitted: u64,
     /// Those that got ABORT.
@@ -120,6 +123,7 @@ impl Summary {
         self.crossings += other.crossings;
         self.cuts += other.cuts;
         self.lanes_full += other.lanes_full;
+        self.realms_made += other.realms_made;
         self.admitted += other.admitted;
         self.denied += other.denied;
     }
@@ -174,10 +178,15 @@ impl Simulation {
         if is_strict {
             config.realms.iter_mut().for_each(|realm| realm.request_ids = RequestIds::Strict);
         }
+        let pool = Pool::new(&mut random);
+        if pool.makes_realms {
+            let settings = Realm { name: "realm".into(), ..config.realms[0].clone() };
+            config.templates.push(RealmTemplate { policy: MatchPolicy::Prefix, settings });
+            config.realms.clear();
+        }
         let octets = if random.bool() { 4 << 20 } else { 2048 };
         let bounds = LaneBounds { batches: plan.lane_batches, octets };
         let world = World::new(config, plan.shards, bounds, random.u64(..));
-        let pool = Pool::new(&mut random);
         let actors = (0..plan.clients).map(|n| Actor::new(n, random.u64(..), is_strict, pool)).collect();
         Simulation { world, actors, oracle: Oracle::new(is_tight, log), random }
     }
@@ -320,6 +329,7 @@ impl Simulation {
         Summary {
             cuts: counters().map(|c| c.cut_outbox_full.load(relaxed)).sum(),
             lanes_full: counters().map(|c| c.lanes_full.load(relaxed)).sum(),
+            realms_made: self.world.shared.realms_made() as u64,
             ..self.oracle.summary
         }
     }

@@ -21,15 +21,33 @@ const URIS: [&str; 6] = ["a.b.c", "a.b.d", "a.x.c", "b.b.c", "a.b", "a.bb.c"];
 const PREFIXES: [&str; 5] = ["a", "a.b", "a.b.", "b.", ""];
 const WILDCARDS: [&str; 6] = ["a..c", ".b.", "..c", "a.b.", "..", "a."];
 
+/// A realm that there never is.
+pub(crate) const UNKNOWN_REALM: &str = "nowhere";
+
+/// Realms that there are where realms are made from a template, beside `realm1` and `realm2`.
+const REALMS_MADE: [&str; 4] = ["realm.a", "realm.b", "realm.c", "realm"];
+
 /// How many of the URIs and patterns a run uses: the fewer, the more its clients meet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pool {
     most: usize,
+    /// Realms are made from a template as clients join them.
+    pub(crate) makes_realms: bool,
 }
 
 impl Pool {
     pub(crate) fn new(random: &mut Rng) -> Pool {
-        Pool { most: [1, 2, URIS.len()][random.usize(..3)] }
+        Pool { most: [1, 2, URIS.len()][random.usize(..3)], makes_realms: random.bool() }
+    }
+
+    /// A realm to join; mostly the same one.
+    pub(crate) fn realm(self, random: &mut Rng) -> &'static str {
+        match random.u8(..50) {
+            0 => UNKNOWN_REALM,
+            1..=9 => "realm2",
+            10..=14 if self.makes_realms => REALMS_MADE[random.usize(..REALMS_MADE.len())],
+            _ => "realm1",
+        }
     }
 
     /// A topic or procedure.

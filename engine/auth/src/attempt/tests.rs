@@ -1,5 +1,7 @@
 //! Attempts from HELLO to their end.
 
+#![allow(clippy::unwrap_used)]
+
 mod enumeration;
 mod methods;
 mod outside;

@@ -1,5 +1,7 @@
 //! The examples of RFC 7515 and RFC 8037, and what tokens must not get through with.
 
+#![allow(clippy::unwrap_used)]
+
 use aws_lc_rs::signature::Ed25519KeyPair;
 use serde_json::json;
 

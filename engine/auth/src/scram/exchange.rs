@@ -157,6 +157,8 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::scram::Kdf;
 

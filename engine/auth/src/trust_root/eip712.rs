@@ -101,6 +101,8 @@ pub(super) fn signer(hash: &[u8; 32], signature: &[u8; 65]) -> Option<Address> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     /// The examples of EIP-55.

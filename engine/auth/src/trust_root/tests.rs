@@ -1,5 +1,7 @@
 //! The specification's example of a chain, and what is wrong with others.
 
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 use vectors::CERTIFICATES;
 

@@ -380,7 +380,7 @@ impl Oracle {
 
     fn abort(&mut self, session: SessionNo, message: &Value) -> Verdict {
         let entry = &mut self.sessions[session];
-        let is_unknown_realm = entry.realm == super::actor::UNKNOWN_REALM;
+        let is_unknown_realm = entry.realm == super::pool::UNKNOWN_REALM;
         let expected =
             if is_unknown_realm { "wamp.error.no_such_realm" } else { "wamp.error.protocol_violation" };
         if !is_unknown_realm && !entry.violated {
