@@ -11,7 +11,7 @@
 //! A client joins `realm1` when it is first heard of; `$session_a` and `$authid_a` are then bound. Other lines:
 //! `a joins [as AUTHROLE] [ROLE.FEATURE...]`, `a connects [json|msgpack|cbor] [rawsocket|websocket]
 //! [length N] [from ADDRESS|unix]`, `a connected` (nothing has come, and it is still open), `a octets HEX` (past all framing), `a message HEX`, `a closed [CODE]`, `a eof`, `a breaks`, `a freezes`, `a thaws`,
-//! `a pings`, `a pong`, `wait 500ms`, `shutdown goodbye|restart SPAN`, `counted NAME N`, `# comment`.
+//! `hook asked BODY`, `hook answers BODY`, `hook is dead`, `hook is slow`, `a pings`, `a pong`, `wait 500ms`, `shutdown goodbye|restart SPAN`, `counted NAME N`, `# comment`.
 //!
 //! Every transcript runs on one shard and on two, with its clients together and apart, in several serializers and transports. At its
 //! end nobody may have heard anything more, and when all have left nothing may be left of them.
@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wampline_shard::{Config, Counters, Now, ShutdownMode};
+use wampline_shard::{Config, Counters, HookFailure, Now, ShutdownMode};
 
 use crate::config;
 use crate::peer::{Heard, Peer};
@@ -259,6 +259,13 @@ impl Stage {
         match words[..] {
             ["wait", span] => self.pass(self.span(span)),
             ["shutdown", mode, span] => self.shutdown(mode, self.span(span)),
+            ["hook", "asked", ..] => self.expect_question(line),
+            ["hook", "answers", ..] => {
+                let body = line.split_once("answers ").map_or("", |(_, body)| body);
+                self.answer_hook(Ok(body.into()));
+            }
+            ["hook", "is", "dead"] => self.answer_hook(Err(HookFailure::Unreachable)),
+            ["hook", "is", "slow"] => self.answer_hook(Err(HookFailure::TimedOut)),
             ["counted", name, count] => self.check_counter(name, count),
             [name, "joins", "as", role, ref features @ ..] => self.appear_as(name, Some(role), features),
             [name, "joins", ref features @ ..] => self.appear(name, features),
@@ -290,6 +297,30 @@ impl Stage {
         if !matches {
             self.fail(&format!("{name} heard {message}"));
         }
+    }
+
+    /// The oldest question to a hook that has no answer has this body.
+    fn expect_question(&mut self, line: &str) {
+        let expected = line.split_once("asked ").map_or("", |(_, body)| body);
+        let expected = text::parse(expected).unwrap_or_else(|error| self.fail(&error));
+        let Some((_, question)) = self.world.asked.first() else { self.fail("no hook is asked") };
+        let body: Value = serde_json::from_slice(&question.body).unwrap_or_default();
+        let mut bound = std::mem::take(&mut self.bound);
+        let matches = text::matches(&expected, &body, &mut bound);
+        self.bound = bound;
+        if !matches {
+            self.fail(&format!("hook {} is asked {body}", question.hook));
+        }
+    }
+
+    fn answer_hook(&mut self, answer: Result<Vec<u8>, HookFailure>) {
+        if self.world.asked.is_empty() {
+            self.fail("no hook is asked");
+        }
+        let (shard, question) = self.world.asked.remove(0);
+        let now = Now(self.world.now);
+        self.world.shards[shard].hook_answered(now, question.id, answer);
+        self.flush();
     }
 
     fn expect_connected(&mut self, name: &str) {
