@@ -12,7 +12,7 @@ use wampline_driver::{Endpoint, Router, StartError};
 
 use crate::cli::ServeArguments;
 use crate::config::{self, Named, Settings};
-use crate::{complain, exit, limits, logging};
+use crate::{complain, exit, limits, logging, watch};
 
 /// What events of this module are logged under.
 const TARGET: &str = "wampline";
@@ -34,7 +34,7 @@ pub(crate) fn serve(
         Err(error) => return complain(&format_args!("signals cannot be handled: {error}")),
     };
     let (mode, grace) = (settings.shutdown_mode, settings.shutdown_grace);
-    let Settings { engine, driver, .. } = settings;
+    let Settings { engine, driver, watched, .. } = settings;
     let described: Vec<Described> = engine.listeners.iter().map(Described::new).collect();
     let realms: Vec<String> = engine.realms.iter().map(|realm| realm.name.clone()).collect();
     if let Err(message) = limits::check_open_files(driver.shards, driver.driver) {
@@ -44,8 +44,14 @@ pub(crate) fn serve(
         Ok(router) => router,
         Err(error) => return not_started(&error),
     };
+    let watcher = match watch::start(watched) {
+        Ok(watcher) => watcher,
+        Err(error) => return complain(&format_args!("files cannot be watched: {error}")),
+    };
     announce(&router, &described, &realms, started);
-    wait(router, signals, mode, grace)
+    let ended = wait(router, signals, mode, grace);
+    drop(watcher);
+    ended
 }
 
 fn not_started(error: &StartError) -> ExitCode {

@@ -42,7 +42,7 @@ pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut 
         decoys: &decoy_secret(),
         has_cookies: listeners.iter().any(|listener| listener.engine.transport.cookie.is_some()),
     };
-    let Realms { realms, templates, principal_files } = realms::realms(raw.realms, around, found);
+    let Realms { realms, templates, watched } = realms::realms(raw.realms, around, found);
     let (listeners, endpoints) = addressed(listeners, overrides, found);
 
     let configured = router.shards.get(found);
@@ -67,7 +67,7 @@ pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut 
             filter: overrides.log_filter.clone().unwrap_or(filter),
             format: overrides.log_format.unwrap_or(format),
         },
-        principal_files,
+        watched,
     }
 }
 

@@ -99,13 +99,17 @@ impl<K: Elements> JsonSchema for List<K> {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let mut items = K::Element::schema();
         items.remove("default");
-        json_schema!({
+        let mut schema = json_schema!({
             "type": "array",
             "items": items,
             "uniqueItems": true,
             "minItems": usize::from(!K::MAY_BE_EMPTY),
-            "default": K::default_json(),
-        })
+        });
+        // A default that could not be written says that absence has a meaning of its own.
+        if K::MAY_BE_EMPTY || !K::default().is_empty() {
+            schema.insert("default".into(), K::default_json());
+        }
+        schema
     }
 }
 

@@ -32,12 +32,12 @@ use wampline_shard::{Config, ShutdownMode};
 
 pub use address::{Address, display_endpoint};
 pub use diagnostics::{Report, Source};
-pub use principals::PrincipalFile;
 pub use raw::TlsVersion;
 pub use values::{Named, SHARDS_MAX, Setting};
 
 use self::diagnostics::Diagnostics;
 use crate::logging::{LogFilter, LogFormat, LogSettings};
+use crate::watch::Watched;
 
 /// Everything that the router is started with.
 #[derive(Clone, Debug)]
@@ -52,8 +52,8 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// What is logged and how.
     pub log: LogSettings,
-    /// Files of principals, to be read again when they change.
-    pub principal_files: Vec<PrincipalFile>,
+    /// Files that are read again when they change.
+    pub watched: Vec<Watched>,
 }
 
 /// What the command line says, and the configuration does not get to say.

@@ -11,14 +11,12 @@ use wampline_auth::{
 
 use super::diagnostics::Diagnostics;
 use super::raw::authentication as raw;
-use super::secret::{Secret, read_file};
+use super::secret::Secret;
 use super::values::Checked;
+use crate::watch::{self, Watched};
 
 /// Where something stands in the file.
 type Place = Option<Range<usize>>;
-
-/// A file of principals is not read beyond this: some hundred thousand of them.
-const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// The principals of a realm's configuration.
 #[derive(Default)]
@@ -332,13 +330,11 @@ pub(super) fn place_of(error: &ConfigError, places: &[(&str, &Place)], whole: &P
     named.and_then(|(_, place)| (*place).clone()).or_else(|| whole.clone())
 }
 
-/// A file of principals that is read again when it changes.
-#[derive(Clone, Debug)]
-pub struct PrincipalFile {
+/// A file of principals that was read, and is to be watched.
+pub(super) struct PrincipalFile {
     path: PathBuf,
+    stamp: watch::Stamp,
     store: Arc<PrincipalStore>,
-    /// The roles that its principals may have; `None`: any.
-    roles: Option<Vec<String>>,
 }
 
 impl PrincipalFile {
@@ -347,43 +343,31 @@ impl PrincipalFile {
     /// # Errors
     /// What is wrong with it, with line and column where there are some.
     pub(super) fn read(path: PathBuf) -> Result<(PrincipalFile, Vec<String>), String> {
-        let principals = read_principals(&path)?;
+        let (text, stamp) = watch::read(&path).map_err(|why| format!("{path:?} cannot be read: {why}"))?;
+        let principals =
+            Principals::from_toml(&text).map_err(|error| format!("{}:{error}", path.display()))?;
         let mut roles: Vec<String> = principals.roles().map(String::from).collect();
         roles.sort();
         roles.dedup();
         let store = Arc::new(PrincipalStore::new(principals));
-        Ok((PrincipalFile { path, store, roles: None }, roles))
-    }
-    /// Bounds the roles that its principals may have from now on.
-    pub(super) fn bound_roles(&mut self, roles: Vec<String>) {
-        self.roles = Some(roles);
+        Ok((PrincipalFile { path, stamp, store }, roles))
     }
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
     /// What was read of it.
-    pub fn store(&self) -> &Arc<PrincipalStore> {
+    pub(super) fn store(&self) -> &Arc<PrincipalStore> {
         &self.store
     }
-    /// Reads it again, in place of what was read before. When something is wrong with it, what was read before stays.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn reread(&self) -> Result<(), String> {
-        let principals = read_principals(&self.path)?;
-        if let Some(roles) = &self.roles {
-            if let Some(role) = principals.roles().find(|role| !roles.iter().any(|known| known == role)) {
-                return Err(format!("there is no role {role:?}, expected one of the realm's"));
+    /// Has it read again when it changes. Its principals may have these roles alone, if any are given.
+    pub(super) fn watched(self, roles: Option<Vec<String>>) -> Watched {
+        Watched::principals(self.path, self.stamp, self.store, move |principals| {
+            let is_known = |role: &&str| roles.as_ref().is_none_or(|known| known.iter().any(|one| one == role));
+            match principals.roles().find(|role| !is_known(role)) {
+                Some(role) => Err(format!(" there is no role {role:?}, expected one of the realm's")),
+                None => Ok(()),
             }
-        }
-        self.store.replace(principals);
-        Ok(())
+        })
     }
-}
-
-fn read_principals(path: &Path) -> Result<Principals, String> {
-    let octets = zeroize::Zeroizing::new(read_file(path, FILE_BYTES_MAX)?);
-    let text = std::str::from_utf8(&octets).map_err(|_| format!("{path:?} is not UTF-8, expected TOML"))?;
-    Principals::from_toml(text).map_err(|error| format!("{}:{error}", path.display()))
 }

@@ -12,10 +12,10 @@ use wampline_shard as shard;
 use super::authentication::{self, Answering, Surroundings, networks};
 use super::authorization::{self, complain};
 use super::diagnostics::Diagnostics;
-use super::principals::PrincipalFile;
 use super::raw;
 use super::realm::check_realm;
 use super::rules;
+use crate::watch::Watched;
 
 /// The built-in realm.
 const REALM_DEFAULT: &str = "realm1";
@@ -27,7 +27,8 @@ type Place = Option<Range<usize>>;
 pub(super) struct Realms {
     pub(super) realms: Vec<shard::Realm>,
     pub(super) templates: Vec<shard::RealmTemplate>,
-    pub(super) principal_files: Vec<PrincipalFile>,
+    /// Files that are read again when they change.
+    pub(super) watched: Vec<Watched>,
 }
 
 /// A realm, or a template, while others may still have something to add to it.
@@ -46,15 +47,15 @@ pub(super) fn realms(
 ) -> Realms {
     let Some(raw) = raw else {
         let realms = vec![shard::Realm::new(REALM_DEFAULT)];
-        return Realms { realms, templates: Vec::new(), principal_files: Vec::new() };
+        return Realms { realms, templates: Vec::new(), watched: Vec::new() };
     };
     if raw.get_ref().is_empty() {
         found.add(Some(raw.span()), "the list is empty, expected at least one realm (or no such key)");
     }
-    let (mut drafts, mut principal_files) = (Vec::new(), Vec::new());
+    let (mut drafts, mut watched) = (Vec::new(), Vec::new());
     let mut names = HashSet::new();
     for raw in raw.into_inner() {
-        drafts.extend(realm(raw, around, &mut names, &mut principal_files, found));
+        drafts.extend(realm(raw, around, &mut names, &mut watched, found));
     }
     note_authenticators(&mut drafts, found);
     let (mut realms, mut templates) = (Vec::new(), Vec::new());
@@ -65,14 +66,14 @@ pub(super) fn realms(
             policy => templates.push(shard::RealmTemplate { policy, settings: realm }),
         }
     }
-    Realms { realms, templates, principal_files }
+    Realms { realms, templates, watched }
 }
 
 fn realm(
     raw: raw::Realm,
     around: Surroundings<'_>,
     names: &mut HashSet<(MatchPolicy, String)>,
-    files: &mut Vec<PrincipalFile>,
+    watched: &mut Vec<Watched>,
     found: &mut Diagnostics,
 ) -> Option<Draft> {
     let place = raw.name.span();
@@ -89,7 +90,7 @@ fn realm(
     let trust_levels = rules::trust_levels(raw.trust_levels, uri_rules, found);
     let history = rules::history(raw.history, uri_rules, found);
     let from = networks(raw.networks, found);
-    let mut built = authentication::build(raw.authentication, raw.principals, around, found);
+    let built = authentication::build(raw.authentication, raw.principals, around, found);
     let mut sources = built.sources;
     if let Some(from) = from {
         sources = sources.with_realm(from);
@@ -97,12 +98,11 @@ fn realm(
     let has_default = raw.default_role.span().is_some();
     let (roles, role_names, sources) =
         authorization::roles(raw.roles, raw.default_role, uri_rules, sources, found);
-    if !roles.is_empty() && !has_default {
+    let is_bounded = !roles.is_empty() && !has_default;
+    if is_bounded {
         check_granted(&roles, &built.granted, &place, found);
-        // What files grant later must be there too.
-        built.files.iter_mut().for_each(|file| file.bound_roles(role_names.clone()));
     }
-    files.extend(built.files);
+    watched.extend(built.files.into_iter().map(|file| file.watched(is_bounded.then(|| role_names.clone()))));
     let name = raw.name.take(found)?;
     check_name(&name, policy, uri_rules, &place, names, found);
     let realm = shard::Realm {
