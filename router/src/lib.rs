@@ -11,7 +11,7 @@ pub mod logging;
 mod serve;
 mod testee;
 mod tls;
-mod tools;
+pub mod tools;
 pub mod watch;
 
 use std::io::Write;

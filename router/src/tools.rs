@@ -6,9 +6,12 @@ mod authz;
 mod hash;
 mod keygen;
 
-pub(crate) use authz::{AUTHZ_HELP, AuthzCheckArguments, authz_check};
-pub(crate) use hash::{HASH_HELP, HashArguments, hash};
-pub(crate) use keygen::{KEYGEN_HELP, KeygenArguments, keygen};
+pub use authz::AuthzCheckArguments;
+pub(crate) use authz::{AUTHZ_HELP, authz_check};
+pub use hash::HashArguments;
+pub(crate) use hash::{HASH_HELP, hash};
+pub use keygen::KeygenArguments;
+pub(crate) use keygen::{KEYGEN_HELP, keygen};
 
 /// Random octets that nobody can guess.
 fn random(octets: &mut [u8]) {

@@ -25,7 +25,7 @@ Examples:
 
 /// What `wampline authz check` is asked.
 #[derive(Debug, Args)]
-pub(crate) struct AuthzCheckArguments {
+pub struct AuthzCheckArguments {
     /// Configuration file (TOML)
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,

@@ -30,7 +30,7 @@ const PASSWORD_BYTES_MAX: u64 = 4096;
 
 /// What `wampline hash` is asked for.
 #[derive(Debug, Args)]
-pub(crate) struct HashArguments {
+pub struct HashArguments {
     /// The method to make a record for (may be repeated) [default: all three]
     #[arg(short, long, value_name = "METHOD")]
     method: Vec<HashMethod>,

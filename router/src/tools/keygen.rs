@@ -28,7 +28,7 @@ Example:
 
 /// What `wampline keygen` is asked for.
 #[derive(Debug, Args)]
-pub(crate) struct KeygenArguments {
+pub struct KeygenArguments {
     /// The file for the private key; there must be none of this name
     #[arg(value_name = "FILE")]
     path: PathBuf,
