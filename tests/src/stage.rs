@@ -385,7 +385,6 @@ impl Stage {
             "refused_authenticating" => load(&counters.refused_authenticating),
             "refused_blocked" => load(&counters.refused_blocked),
             "sources_blocked" => load(&counters.sources_blocked),
-            "questions" => load(&counters.questions),
             "questions_unanswered" => load(&counters.questions_unanswered),
             "chunks_dropped" => load(&counters.chunks_dropped),
             _ => self.fail("no such counter"),

@@ -9,6 +9,7 @@ use wampline_auth::{
     AnonymousAccess, DecoySecret, Grant, Method, OwnedDict, PrincipalStore, Principals, RealmAuthentication,
     Source, Ticket,
 };
+use wampline_routing::authorization::Roles;
 use wampline_shard::{Config, SourceRules, Sources};
 use wampline_tests::stage::{play_with, stages};
 use wampline_wire::Value;
@@ -564,6 +565,33 @@ fn another_time_to_authenticate() {
             wait 1s
             a< [3, {"message": $_}, "wamp.error.authentication_failed"]
             a closed
+            "#,
+        ),
+    );
+}
+
+#[test]
+fn a_role_that_does_not_exist_is_a_reason_to_refuse() {
+    play_with(
+        |config| {
+            tickets(config);
+            let mut roles = Roles::new(config.realms[0].uri_rules);
+            roles.add_role("user").unwrap();
+            config.realms[0].roles = Arc::new(roles);
+        },
+        &written_out(
+            r#"
+            a connects
+            a> HELLO joe
+            a< [4, "ticket", {}]
+            a> [5, "joe's secret", {}]
+            a< [2, $_, $_]
+            b connects
+            b> HELLO ann
+            b< [4, "ticket", {}]
+            b> [5, "ann's secret", {}]
+            b< [3, {"message": "the role of this principal does not exist"}, "wamp.error.no_such_role"]
+            b closed
             "#,
         ),
     );

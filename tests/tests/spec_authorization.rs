@@ -134,15 +134,16 @@ fn patterns_are_permitted_as_a_whole() {
 }
 
 #[test]
-fn a_role_that_is_not_there_may_do_nothing() {
+fn a_role_that_is_not_there_may_not_even_join() {
     play_with(
         with_roles(|_| {}),
         r#"
-        u joins as stranger
-        u> [32, 1, {}, "com.x"]
-        u< [8, 32, 1, {}, "wamp.error.not_authorized", [$_]]
-        u> [48, 2, {}, "wamp.session.count"]
-        u< [8, 48, 2, {}, "wamp.error.not_authorized", [$_]]
+        u connects
+        u> [1, "realm1", {"roles": {"caller": {}}, "authid": "stranger", "authmethods": ["ticket"]}]
+        u< [4, "ticket", {}]
+        u> [5, "stranger", {}]
+        u< [3, {"message": $_}, "wamp.error.no_such_role"]
+        u closed
         "#,
     );
     let with_default = with_roles(|roles| {

@@ -4,6 +4,8 @@
 //! That a principal is not known is an empty answer, null, or the error `wamp.error.no_such_principal`: then the next
 //! source is asked. Any other error of the source's own refuses the session. Whatever is not understood is a failure.
 
+use std::borrow::Cow;
+
 use wampline_wire::{Dict, Message, Payload, Serializer, Value};
 use zeroize::Zeroizing;
 
@@ -34,15 +36,15 @@ pub(crate) enum Verdict {
     Unknown,
     /// It refuses.
     Denied,
-    /// It could not say, or what it said is not understood.
-    Failed,
+    /// It could not say, or what it said is not understood: why, without secrets.
+    Failed(Cow<'static, str>),
 }
 
 impl Verdict {
     /// Reads an answer about a principal of `method`.
     pub(crate) fn read(answer: &Answer<'_>, method: Method) -> Verdict {
         match answer {
-            Answer::TimedOut => Verdict::Failed,
+            Answer::TimedOut => Verdict::Failed("no answer came in time".into()),
             Answer::Failed { error } => Verdict::of_error(error),
             Answer::Result(payload) => Verdict::of_payload(payload, method),
             Answer::HttpBody(body) => Verdict::of_json(body, method),
@@ -54,7 +56,9 @@ impl Verdict {
             "wamp.error.no_such_principal" => Verdict::Unknown,
             "wamp.error.authentication_denied" | "wamp.error.not_authorized" => Verdict::Denied,
             // What the router says of a call that did not come to an answer; all else is the source's own word.
-            error if error.starts_with("wamp.") || error.starts_with("wampline.") => Verdict::Failed,
+            error if error.starts_with("wamp.") || error.starts_with("wampline.") => {
+                Verdict::Failed(error.to_owned().into())
+            }
             _ => Verdict::Denied,
         }
     }
@@ -63,10 +67,15 @@ impl Verdict {
         // A body that holds no single value leaves no message of this form.
         let message = [b"[50,1,{},[", body, b"]]"].concat();
         let Ok(Message::Result { payload, .. }) = Message::parse(Serializer::Json, &message) else {
-            return if body.iter().all(u8::is_ascii_whitespace) { Verdict::Unknown } else { Verdict::Failed };
+            let is_empty = body.iter().all(u8::is_ascii_whitespace);
+            return if is_empty {
+                Verdict::Unknown
+            } else {
+                Verdict::Failed("the body is not one JSON value".into())
+            };
         };
         if payload.kwargs().is_some() || payload.args().is_none_or(|args| args.iter().count() > 1) {
-            return Verdict::Failed;
+            return Verdict::Failed("the body is not one JSON value".into());
         }
         Verdict::of_payload(&payload, method)
     }
@@ -78,26 +87,32 @@ impl Verdict {
             Some(Value::Str(role)) => Answered { role: Some(role.into_owned()), ..Answered::default() },
             Some(Value::Dict(dict)) => match Answered::read(&dict) {
                 Ok(answer) => answer,
-                Err(NotUnderstood) => return Verdict::Failed,
+                Err(NotUnderstood(why)) => return Verdict::Failed(why),
             },
-            Some(_) => return Verdict::Failed,
+            Some(_) => return Verdict::Failed("the answer is neither a role nor a dict".into()),
         };
         if let Some(error) = &answer.error {
             return Verdict::of_error(error);
         }
         match answer.grant().and_then(|grant| Ok((answer.credential(method)?, grant))) {
             Ok(known) => Verdict::Known(Box::new(known)),
-            Err(NotUnderstood) => Verdict::Failed,
+            Err(NotUnderstood(why)) => Verdict::Failed(why),
         }
     }
 }
 
-/// An answer that is not of the shape expected.
-struct NotUnderstood;
+/// An answer that is not of the shape expected: why.
+struct NotUnderstood(Cow<'static, str>);
 
 impl From<ConfigError> for NotUnderstood {
-    fn from(_: ConfigError) -> NotUnderstood {
-        NotUnderstood
+    fn from(error: ConfigError) -> NotUnderstood {
+        NotUnderstood(error.to_string().into())
+    }
+}
+
+impl From<&'static str> for NotUnderstood {
+    fn from(why: &'static str) -> NotUnderstood {
+        NotUnderstood(why.into())
     }
 }
 
@@ -137,15 +152,15 @@ impl Answered {
                 "secret" => answer.secret = Some(Zeroizing::new(text(&value)?)),
                 "key" => answer.key = Some(Zeroizing::new(text(&value)?)),
                 "salt" => answer.salt = Some(text(&value)?),
-                "iterations" => answer.iterations = Some(value.as_u64().ok_or(NotUnderstood)?),
-                "keylen" => answer.key_bytes = Some(value.as_u64().ok_or(NotUnderstood)?),
+                "iterations" => answer.iterations = Some(count(&value)?),
+                "keylen" => answer.key_bytes = Some(count(&value)?),
                 "kdf" => answer.kdf = Some(text(&value)?),
-                "memory" => answer.memory_kib = Some(value.as_u64().ok_or(NotUnderstood)?),
+                "memory" => answer.memory_kib = Some(count(&value)?),
                 "stored-key" | "stored_key" => answer.stored_key = Some(Zeroizing::new(text(&value)?)),
                 "server-key" | "server_key" => answer.server_key = Some(Zeroizing::new(text(&value)?)),
                 "pubkey" => answer.keys.push(PublicKey::from_hex(&text(&value)?)?),
                 "authorized_keys" => {
-                    for key in value.as_list().ok_or(NotUnderstood)?.iter().take(KEYS_MAX) {
+                    for key in value.as_list().ok_or("authorized_keys is not a list")?.iter().take(KEYS_MAX) {
                         answer.keys.push(PublicKey::from_hex(&text(&key)?)?);
                     }
                 }
@@ -174,7 +189,7 @@ impl Answered {
             Method::WampCra => Credential::WampCra(self.wampcra()?),
             Method::WampScram => Credential::Scram(self.scram(Dialect::Specification)?),
             Method::Scram => Credential::Scram(self.scram(Dialect::Crossbar)?),
-            Method::Cryptosign if self.keys.is_empty() => return Err(NotUnderstood),
+            Method::Cryptosign if self.keys.is_empty() => return Err("pubkey is missing".into()),
             Method::Cryptosign => Credential::Keys(self.keys.clone().into()),
             _ => Credential::Proved,
         })
@@ -183,7 +198,7 @@ impl Answered {
     /// `secret` alone; with `salt`, `iterations` and `keylen` also as password, or derived as `key`.
     fn wampcra(&self) -> Result<CraSecret, NotUnderstood> {
         let Some(salt) = &self.salt else {
-            return Ok(CraSecret::unsalted(self.secret.as_deref().ok_or(NotUnderstood)?)?);
+            return Ok(CraSecret::unsalted(self.secret.as_deref().ok_or("secret is missing")?)?);
         };
         let iterations = self.iterations.unwrap_or(1000);
         let salting = Salting::new(salt, number(iterations)?, number(self.key_bytes.unwrap_or(32))?)?;
@@ -192,7 +207,8 @@ impl Answered {
             (None, Some(password)) if iterations <= ITERATIONS_HERE_MAX => {
                 Ok(CraSecret::password(password, salting)?)
             }
-            _ => Err(NotUnderstood),
+            (None, Some(_)) => Err("more than 10000 iterations take the derived key, not the secret".into()),
+            (None, None) => Err("key or secret is missing".into()),
         }
     }
 
@@ -200,12 +216,12 @@ impl Answered {
         let (Some(salt), Some(stored_key), Some(server_key)) =
             (&self.salt, &self.stored_key, &self.server_key)
         else {
-            return Err(NotUnderstood);
+            return Err("salt, stored-key or server-key is missing".into());
         };
         let memory_kib = self.memory_kib.map(number).transpose()?;
         let text = ScramText {
             kdf: self.kdf.as_deref().unwrap_or(Kdf::DEFAULT.name(dialect)),
-            iterations: number(self.iterations.ok_or(NotUnderstood)?)?,
+            iterations: number(self.iterations.ok_or("iterations is missing")?)?,
             memory_kib,
             salt,
             stored_key,
@@ -216,18 +232,22 @@ impl Answered {
 }
 
 fn text(value: &Value<'_>) -> Result<String, NotUnderstood> {
-    value.as_str().map(str::to_owned).ok_or(NotUnderstood)
+    value.as_str().map(str::to_owned).ok_or_else(|| "an entry that is to be a string is none".into())
+}
+
+fn count(value: &Value<'_>) -> Result<u64, NotUnderstood> {
+    value.as_u64().ok_or_else(|| "an entry that is to be a number is none".into())
 }
 
 fn number(value: u64) -> Result<u32, NotUnderstood> {
-    u32::try_from(value).map_err(|_| NotUnderstood)
+    u32::try_from(value).map_err(|_| "a number is beyond 32 bits".into())
 }
 
 fn extra(value: &Value<'_>) -> Result<OwnedDict, NotUnderstood> {
-    let dict = value.as_dict().ok_or(NotUnderstood)?;
-    let copy = OwnedDict::copy(&dict).map_err(|_| NotUnderstood)?;
+    let dict = value.as_dict().ok_or("extra is not a dict")?;
+    let copy = OwnedDict::copy(&dict).map_err(|_| "extra has values that only its serializer knows")?;
     if copy.len() > EXTRA_BYTES_MAX || !is_shallow(&Value::Dict(copy.as_dict()), EXTRA_DEPTH_MAX) {
-        return Err(NotUnderstood);
+        return Err("extra is longer than 16384 octets, or nested deeper than 64".into());
     }
     Ok(copy)
 }
@@ -270,9 +290,9 @@ mod tests {
         assert!(matches!(read("wamp.error.no_such_principal"), Verdict::Unknown));
         assert!(matches!(read("wamp.error.authentication_denied"), Verdict::Denied));
         assert!(matches!(read("com.example.invalid_ticket"), Verdict::Denied));
-        assert!(matches!(read("wamp.error.no_such_procedure"), Verdict::Failed));
-        assert!(matches!(read("wampline.error.hook_failed"), Verdict::Failed));
-        assert!(matches!(Verdict::read(&Answer::TimedOut, Method::Ticket), Verdict::Failed));
+        assert!(matches!(read("wamp.error.no_such_procedure"), Verdict::Failed(_)));
+        assert!(matches!(read("wampline.error.hook_failed"), Verdict::Failed(_)));
+        assert!(matches!(Verdict::read(&Answer::TimedOut, Method::Ticket), Verdict::Failed(_)));
         assert!(matches!(
             of(Method::Ticket, r#"{"error":"wamp.error.no_such_principal"}"#),
             Verdict::Unknown
@@ -303,12 +323,12 @@ mod tests {
             r#""r"],["s""#,
             r#""r"],{"k":["s""#,
         ] {
-            assert!(matches!(of(Method::Ticket, body), Verdict::Failed), "{body}");
+            assert!(matches!(of(Method::Ticket, body), Verdict::Failed(_)), "{body}");
         }
         let long = format!(r#"{{"role":"r","extra":{{"a":"{}"}}}}"#, "x".repeat(EXTRA_BYTES_MAX));
-        assert!(matches!(of(Method::Ticket, &long), Verdict::Failed));
+        assert!(matches!(of(Method::Ticket, &long), Verdict::Failed(_)));
         for method in [Method::WampCra, Method::WampScram, Method::Scram, Method::Cryptosign] {
-            assert!(matches!(of(method, r#""role""#), Verdict::Failed), "{method}");
+            assert!(matches!(of(method, r#""role""#), Verdict::Failed(_)), "{method}");
         }
     }
 
@@ -321,7 +341,7 @@ mod tests {
         assert!(matches!(credential, Credential::WampCra(secret) if secret.salting().is_some()));
         for wrong in [("salt1234", "salt"), ("1000", "10"), ("1000", "100000"), ("32", "1000000000000")] {
             let body = salted.replace(wrong.0, wrong.1);
-            assert!(matches!(of(Method::WampCra, &body), Verdict::Failed), "{body}");
+            assert!(matches!(of(Method::WampCra, &body), Verdict::Failed(_)), "{body}");
         }
         let key = "aa".repeat(32);
         let (credential, _) = known(Method::Cryptosign, &format!(r#"{{"role":"r","pubkey":"{key}"}}"#));
@@ -336,6 +356,6 @@ mod tests {
         let (credential, _) = known(Method::Scram, &body);
         assert!(matches!(credential, Credential::Scram(record) if record.salt() == [10; 16]));
         let body = body.replace("argon2id-13", "bcrypt");
-        assert!(matches!(of(Method::Scram, &body), Verdict::Failed));
+        assert!(matches!(of(Method::Scram, &body), Verdict::Failed(_)));
     }
 }

@@ -42,8 +42,8 @@ impl Env<'_> {
     }
 }
 
-/// What HELLO says that authentication needs.
-#[derive(Clone, Copy, Debug)]
+/// What HELLO says that authentication needs. Formatting does not show `authextra`, which may hold a token.
+#[derive(Clone, Copy)]
 pub struct Hello<'a> {
     /// The realm that the session wants to join.
     pub realm: &'a str,
@@ -55,6 +55,13 @@ pub struct Hello<'a> {
     pub authmethods: Option<List<'a>>,
     /// `Details.authextra`.
     pub authextra: Option<Dict<'a>>,
+}
+
+impl std::fmt::Debug for Hello<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Hello { realm, session, authid, .. } = self;
+        write!(f, "Hello({realm}, {session}, {authid:?})")
+    }
 }
 
 /// One session that authenticates. A pointer's size; what it holds is wiped when it is dropped.
@@ -175,20 +182,20 @@ impl Begin<'_> {
     /// A login that is remembered, if it is good for this realm and, where HELLO names one, this authid.
     fn cookie(&self, env: &Env<'_>) -> Option<Box<Admission>> {
         let record = self.realm.cookies()?.find(self.transport.cookie?, env.unix_millis)?;
-        if *record.realm != *self.hello.realm
-            || self.hello.authid.is_some_and(|asked| *asked != *record.authid)
-        {
+        let name = record.principal.as_ref().map(|(_, name)| &**name);
+        let is_meant = self.hello.authid.is_none_or(|asked| *asked == *record.authid || Some(asked) == name);
+        if *record.realm != *self.hello.realm || !is_meant {
             return None;
         }
-        let grant = match &record.principal {
-            None => record.grant,
+        let (grant, authid) = match record.principal {
+            None => (record.grant, record.authid),
             // It may be gone, or have another role.
             Some((method, name)) => {
-                let mut sources = self.realm.principals(*method);
-                sources.find_map(|principals| principals.grant(*method, name).cloned())?
+                let mut sources = self.realm.principals(method);
+                (sources.find_map(|principals| principals.grant(method, &name).cloned())?, name)
             }
         };
-        Some(grant.admit(record.authid, Method::Cookie, record.provider))
+        Some(grant.admit(authid, Method::Cookie, record.provider))
     }
 
     /// A token may stand in HELLO already; if not it is asked for.
@@ -211,7 +218,12 @@ impl Begin<'_> {
         let binding = || cryptosign::binding(extra, self.transport);
         let request = match method {
             Method::WampScram => Request::Scram(ScramRequest::read(extra, binding()?)?),
-            Method::Scram => Request::Scram(ScramRequest::read(extra, None)?),
+            Method::Scram => {
+                if binding()?.is_some() {
+                    return Err("method scram has no channel binding: use wamp-scram".into());
+                }
+                Request::Scram(ScramRequest::read(extra, None)?)
+            }
             Method::Cryptosign => {
                 let request = CryptosignRequest::read(extra, binding()?)?;
                 let found = crate::trust_root::check(self.realm.trust_roots(), extra, &request.key);

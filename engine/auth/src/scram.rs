@@ -382,6 +382,24 @@ mod tests {
         assert_eq!(hex::encode(&*key), "ee4a8acf9d5958354fb79a95ae20692d05e42591ba49fae85eb6700e8b0ed293");
     }
 
+    /// RFC 9106, section 5.3: with a secret and associated data, which SCRAM does not use, and four lanes.
+    #[test]
+    fn argon2id_is_that_of_rfc_9106() {
+        let data = argon2::AssociatedData::new(&[4; 12]).unwrap();
+        let params = argon2::ParamsBuilder::new()
+            .m_cost(32)
+            .t_cost(3)
+            .p_cost(4)
+            .data(data)
+            .output_len(32)
+            .build()
+            .unwrap();
+        let function = Argon2::new_with_secret(&[3; 8], Algorithm::Argon2id, Version::V0x13, params).unwrap();
+        let mut tag = [0; 32];
+        function.hash_password_into(&[1; 32], &[2; 16], &mut tag).unwrap();
+        assert_eq!(hex::encode(&tag), "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659");
+    }
+
     /// RFC 7677, section 3: the keys behind the example's proof are checked in `exchange.rs`; here the salted password.
     #[test]
     fn pbkdf2_records_have_the_salted_password_of_autobahns_test() {

@@ -25,8 +25,7 @@ pub enum Step {
     Refuse(Refusal),
 }
 
-/// A question to a source outside.
-#[derive(Debug)]
+/// A question to a source outside. It may hold a ticket, so formatting shows where it goes and nothing else.
 pub enum Question {
     /// Call a procedure, as the router itself.
     Procedure {
@@ -46,8 +45,17 @@ pub enum Question {
     },
 }
 
-/// The answer to a [`Question`].
-#[derive(Clone, Copy, Debug)]
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Question::Procedure { procedure, .. } => write!(f, "Procedure({procedure})"),
+            Question::Http { hook, .. } => write!(f, "Http({})", hook.0),
+        }
+    }
+}
+
+/// The answer to a [`Question`]. It may hold secrets, which formatting does not show.
+#[derive(Clone, Copy)]
 pub enum Answer<'a> {
     /// The procedure's RESULT.
     Result(Payload<'a>),
@@ -60,4 +68,15 @@ pub enum Answer<'a> {
     },
     /// Nothing came in time.
     TimedOut,
+}
+
+impl std::fmt::Debug for Answer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Answer::Result(_) => f.write_str("Result(..)"),
+            Answer::HttpBody(_) => f.write_str("HttpBody(..)"),
+            Answer::Failed { error } => write!(f, "Failed({error})"),
+            Answer::TimedOut => f.write_str("TimedOut"),
+        }
+    }
 }

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 /// The facts of a connection that authentication uses. They come from the router's own transports, never from HELLO.
-#[derive(Clone, Copy, Debug)]
+/// Formatting does not show cookies and channel bindings.
+#[derive(Clone, Copy)]
 pub struct Transport<'a> {
     /// The peer's address; `None` for a Unix domain socket.
     pub peer: Option<IpAddr>,
@@ -40,6 +41,13 @@ impl Transport<'static> {
             cookie: None,
             issued_cookie: None,
         }
+    }
+}
+
+impl std::fmt::Debug for Transport<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Transport { address, kind, serializer, is_tls, certificate, .. } = self;
+        write!(f, "Transport({address}, {kind}, {serializer}, tls: {is_tls}, {certificate:?})")
     }
 }
 

@@ -246,6 +246,23 @@ mod tests {
         assert!(!secret.verifies("[1, 2, 3]", "1njQtmmeYO41N5EWEzD2kAjjEKRZ5kPZt/TzpYXOzR0"));
     }
 
+    /// The specification's example of a salted exchange. It does not say the secret; `secret1` gives its signature.
+    #[test]
+    fn the_specifications_example() {
+        let challenge = "{\"nonce\": \"LHRTC9zeOIrt_9U3\", \"authprovider\": \"userdb\", \"authid\": \"peter\", \
+                         \"timestamp\": \"2014-06-22T16:36:25.448Z\", \"authrole\": \"user\", \
+                         \"authmethod\": \"wampcra\", \"session\": 3251278072152162}";
+        let secret = CraSecret::password("secret1", salting("salt123", 1000, 32)).unwrap();
+        assert!(secret.verifies(challenge, "gir1mSx+deCDUV7wRM5SGIn/+R/ClqLZuH4m7FJeBVI="));
+        let extra = secret.challenge_extra(challenge);
+        let number = |key| extra.as_dict().get(key).and_then(|value| value.as_u64());
+        assert_eq!((number("keylen"), number("iterations")), (Some(32), Some(1000)));
+        assert_eq!(extra.as_dict().get("salt").unwrap().as_str(), Some("salt123"));
+        // Unsalted there is nothing beside the challenge.
+        let unsalted = CraSecret::unsalted("secret1").unwrap().challenge_extra(challenge);
+        assert_eq!(unsalted.as_dict().iter().count(), 1);
+    }
+
     #[test]
     fn a_derived_key_stands_for_its_password() {
         let salting = Salting::new("n2T8gkTh", 1000, 20).unwrap();

@@ -286,6 +286,11 @@ impl Roles {
         (!self.role(id).is_unrestricted()).then_some(id)
     }
 
+    /// Whether sessions of this authrole may do nothing at all, because it is none of the roles.
+    pub fn is_unknown(&self, authrole: &str) -> bool {
+        self.resolve(authrole) == Some(RoleId::NOBODY)
+    }
+
     /// The name of a role; empty for the one of sessions that have none.
     pub fn name(&self, role: RoleId) -> &str {
         &self.role(role).name

@@ -311,7 +311,7 @@ impl Shard {
             Question::Procedure { realm, procedure, arguments } => {
                 let realm = match realm {
                     None => authentication.joining.realm.is_there(),
-                    Some(name) => self.shared.realms.named(&name),
+                    Some(name) => self.realm_named(&name),
                 };
                 let Some(realm) = realm else {
                     return Err(Answer::Failed { error: error_uri::NO_SUCH_REALM });

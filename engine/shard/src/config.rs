@@ -202,7 +202,7 @@ impl Default for Limits {
             authorizer_answers_max: 1 << 16,
             questions_per_shard_max: 1 << 12,
             authentication_timeout: Duration::from_secs(5),
-            authenticating_max: 1 << 13,
+            authenticating_max: 1 << 12,
             authentication_grid: Duration::from_millis(100),
             throttle: ThrottleRules::default(),
         }

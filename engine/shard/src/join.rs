@@ -30,7 +30,7 @@ impl Shard {
             // A passing refusal is no ABORT: clients would not come back after one.
             return self.close_link(slot, Some(crate::leave::CLOSE_RESTART));
         }
-        let Some(realm) = self.shared.realms.destination(name) else {
+        let Some(realm) = self.destination(name) else {
             return self.no_such_realm(slot, name);
         };
         let features = match ClientFeatures::from_hello(&details) {
@@ -64,12 +64,18 @@ impl Shard {
     ) -> Result<(), Refusal> {
         let realm = match &admission.realm {
             None => joining.realm.clone(),
-            Some(name) => self.shared.realms.destination(name).ok_or_else(|| {
+            Some(name) => self.destination(name).ok_or_else(|| {
                 tracing::warn!(realm = %name, authid = %admission.authid, "a principal's realm does not exist");
                 let text = Cow::Borrowed("the realm of this principal does not exist");
                 Refusal { reason: error_uri::AUTHENTICATION_FAILED, text, on_grid: false }
             })?,
         };
+        if self.settings(&realm).roles.is_unknown(&admission.authrole) {
+            tracing::warn!(role = %admission.authrole, authid = %admission.authid, "a principal's role does not exist");
+            let (reason, text) =
+                (error_uri::NO_SUCH_ROLE, Cow::Borrowed("the role of this principal does not exist"));
+            return Err(Refusal { reason, text, on_grid: false });
+        }
         let (sources, peer) = (&self.settings(&realm).sources, &self.connections[slot].peer);
         if !sources.admits_role(&admission.authrole, peer)
             || (admission.realm.is_some() && !sources.admits(peer))

@@ -4,8 +4,8 @@
 //! and never go. A look at the settings takes no lock. To make a realm, or to find one that was made by its name, takes a short one.
 //!
 //! What a shard has of its own for each realm ([`crate::shard::RealmState`], directories) it adds as it hears of them: when it
-//! makes one, and before it deals with a batch from another shard. A realm is in the table before anything that names it is sent, so
-//! no frame can name a realm that its receiver does not know.
+//! makes one or finds one by its name, and before it deals with a batch from another shard. A realm is in the table before anything
+//! that names it is sent, so no frame can name a realm that its receiver does not know.
 //!
 //! A realm is made when somebody is admitted to it, not when somebody asks for it: who has nothing to prove there fills the
 //! table at most, up to its bound. Nothing is removed from it while the router runs.
@@ -113,14 +113,14 @@ impl Realms {
         &self.cookie_stores
     }
 
-    /// Which realm has this name.
-    pub(crate) fn named(&self, name: &str) -> Option<RealmId> {
+    /// As [`Shard::realm_named`].
+    fn named(&self, name: &str) -> Option<RealmId> {
         let configured = self.configured.get(name).copied();
         configured.or_else(|| if self.templates.is_empty() { None } else { self.lock().get(name).copied() })
     }
 
-    /// The realm of this name, or the one that would be made if somebody were admitted to it.
-    pub(crate) fn destination(&self, name: &str) -> Option<Destination> {
+    /// As [`Shard::destination`].
+    fn destination(&self, name: &str) -> Option<Destination> {
         if let Some(realm) = self.named(name) {
             return Some(Destination::Realm(realm));
         }
@@ -176,6 +176,20 @@ impl fmt::Debug for Realms {
 }
 
 impl Shard {
+    /// Which realm has this name. Another shard may just have made it.
+    pub(crate) fn realm_named(&mut self, name: &str) -> Option<RealmId> {
+        let realm = self.shared.realms.named(name)?;
+        self.learn_realms();
+        Some(realm)
+    }
+
+    /// The realm of this name, or the one that would be made if somebody were admitted to it.
+    pub(crate) fn destination(&mut self, name: &str) -> Option<Destination> {
+        let destination = self.shared.realms.destination(name)?;
+        self.learn_realms();
+        Some(destination)
+    }
+
     /// Where a client goes that is admitted, after the realm has been made if it was not there.
     pub(crate) fn enter(&mut self, destination: &Destination) -> Result<RealmId, RealmsFull> {
         let settings = match destination {

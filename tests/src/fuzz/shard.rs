@@ -4,9 +4,11 @@
 //! The octets are instructions, see [`Stage::step`]. When they are over all hostile connections end, and nothing may be left of
 //! them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use wampline_auth::{Method, ProcedureSource, Source};
 use wampline_shard::{Config, Listener, Output};
 use wampline_wire::Serializer;
 
@@ -152,7 +154,14 @@ impl Stage {
             self.settle();
             // A listener that is full refuses the handshake.
             is_polite = peer.receive(&self.world.read(link)).is_ok();
-            peer.send(&json!([1, realm, {"roles": roles}]));
+            let mut details = json!({"roles": roles});
+            if kind & 0x48 == 0x48 {
+                // To be admitted it must prove something; whoever serves `a.b` in `realm1` is asked about it.
+                let method = ["ticket", "wampcra"][usize::from(kind & 1)];
+                details["authmethods"] = json!([method, "other"]);
+                details["authid"] = ["user", "somebody"][usize::from(kind >> 1 & 1)].into();
+            }
+            peer.send(&json!([1, realm, details]));
             self.world.send(link, &peer.take_output());
         }
         self.hostile.push(Hostile { link, peer, is_polite });
@@ -256,6 +265,13 @@ fn config() -> Config {
         ping_timeout: Duration::from_secs(2),
         connections_max: Some(3),
     });
+    let mut realm = Arc::into_inner(config::with_tickets(["user"])).expect("nobody else has it");
+    let source = ProcedureSource { realm: Some("realm1".into()), procedure: "a.b".into() };
+    let source = Source::Procedure(Arc::new(source));
+    for method in [Method::Ticket, Method::WampCra] {
+        realm.add_source(method, source.clone()).expect("the method takes such sources");
+    }
+    config.realms[1].authentication = Arc::new(realm);
     config.limits.outbox_bytes_max = OUTBOX_BYTES_MAX;
     config.limits.subscriptions_per_session_max = 8;
     config.limits.registrations_per_session_max = 8;

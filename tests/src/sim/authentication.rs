@@ -34,6 +34,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// What is held is held for multiples of this.
 const GRID: Duration = Duration::from_millis(100);
 
+/// How long a peer may take to read its last message.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The longest that the clock moves in most steps, in nanoseconds.
 const TICK_NANOS_MAX: u64 = 200_000;
 
@@ -98,6 +101,8 @@ fn configuration(random: &mut fastrand::Rng) -> Config {
     config.limits.authentication_timeout = TIMEOUT;
     config.limits.authentication_grid = GRID;
     config.limits.throttle.failures_max = 0;
+    // Steps in which the clock jumps must not cut who is about to read why it was refused.
+    config.limits.close_timeout = PATIENCE;
     match random.u8(..6) {
         0 => config.limits.authenticating_max = 1 + random.usize(..4),
         1 => config.limits.throttle.failures_max = 2,
@@ -131,9 +136,11 @@ impl Simulation {
             }
             self.rest()?;
             if phase % 2 == 1 {
-                // All that can take long is over then.
-                self.world.now += (TIMEOUT + GRID).as_nanos() as u64;
+                self.world.advance(TIMEOUT + GRID)?;
                 self.rest()?;
+                for attempt in &self.ledger.attempts {
+                    attempt.check_after_all(self.world.now)?;
+                }
             }
         }
         if self.random.u8(..4) == 0 {
@@ -143,12 +150,12 @@ impl Simulation {
             client.disconnect(&mut self.world, &mut self.ledger);
         }
         for authenticator in &mut self.authenticators {
-            authenticator.disconnect(&mut self.world);
+            authenticator.disconnect(&mut self.world, &mut self.ledger);
         }
         for bystander in &self.bystanders {
             self.world.end(bystander.link, crate::world::End::Broken);
         }
-        self.world.advance(Duration::from_secs(30))?;
+        self.world.advance(2 * PATIENCE)?;
         for (id, shard) in self.world.shards.iter().enumerate() {
             let residue = shard.residue();
             if !residue.is_empty() {
@@ -177,7 +184,7 @@ impl Simulation {
         if self.random.u8(..8) == 0 {
             self.bystanders[0].call(&mut self.world);
         }
-        self.bystanders_go_on()
+        self.bystanders_go_on().map(|_| ())
     }
 
     /// Lets everything arrive while time stands still, and looks at what is owed.
@@ -192,9 +199,8 @@ impl Simulation {
             for authenticator in &mut self.authenticators {
                 moved |= authenticator.hear(&mut self.world, &mut self.ledger)?;
             }
-            moved |= self.bystanders.iter().any(|bystander| bystander.peer.has_output());
-            self.bystanders_go_on()?;
-            if !moved && !self.bystanders.iter().any(|bystander| bystander.peer.has_output()) {
+            moved |= self.bystanders_go_on()?;
+            if !moved {
                 break;
             }
         }
@@ -214,7 +220,7 @@ impl Simulation {
             shard.shutdown(Now(self.world.now), ShutdownMode::Goodbye, grace);
         }
         for _ in 0..3 {
-            self.world.advance(grace)?;
+            self.world.advance(PATIENCE)?;
             for client in &mut self.clients {
                 client.hear(&mut self.world, &mut self.ledger)?;
             }
@@ -241,8 +247,12 @@ impl Simulation {
         Ok(())
     }
 
-    fn bystanders_go_on(&mut self) -> Result<(), String> {
-        self.bystanders.iter_mut().try_for_each(|bystander| bystander.go_on(&mut self.world))
+    fn bystanders_go_on(&mut self) -> Result<bool, String> {
+        let mut moved = false;
+        for bystander in &mut self.bystanders {
+            moved |= bystander.go_on(&mut self.world)?;
+        }
+        Ok(moved)
     }
 
     fn summary(&self) -> Summary {
@@ -278,8 +288,11 @@ impl Bystander {
         world.send(self.link, &self.peer.take_output());
     }
 
-    fn go_on(&mut self, world: &mut World) -> Result<(), String> {
+    /// Reads and answers. Returns whether anything has come.
+    fn go_on(&mut self, world: &mut World) -> Result<bool, String> {
+        let mut any = false;
         for heard in self.peer.receive(&world.read(self.link))? {
+            any = true;
             let Heard::Message(message) = heard else { continue };
             match message[0].as_u64() {
                 Some(2 | 65 | 6) => {}
@@ -289,7 +302,7 @@ impl Bystander {
             }
         }
         world.send(self.link, &self.peer.take_output());
-        Ok(())
+        Ok(any)
     }
 }
 

@@ -109,7 +109,12 @@ impl Pending {
             return (None, Step::Refuse(Refusal::failed()));
         };
         match Verdict::read(answer, self.method) {
-            Verdict::Failed => (None, Step::Refuse(Refusal::failed())),
+            Verdict::Failed(why) => {
+                let (realm, method, authid) =
+                    (&*self.who.realm, self.method.name(), self.who.authid.as_deref());
+                tracing::warn!(realm, method, authid, %why, "a source of principals has not answered as it should");
+                (None, Step::Refuse(Refusal::failed()))
+            }
             // It knows the principal, so nobody else is asked, and what follows is what follows for an unknown one.
             Verdict::Denied => self.decide(None, request, transport, env),
             Verdict::Unknown => self.walk_from(position + 1, request, transport, env),

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use super::*;
+use crate::{Attempt, DecoySecret, Env, Hello, RealmAuthentication, Step, Transport, hex};
 use vectors::CERTIFICATES;
 
 #[path = "vectors.rs"]
@@ -42,6 +45,54 @@ fn the_specifications_chain_leads_to_its_root() {
     assert_eq!(bring(root(), &certificates(), KEY), Ok(Some(address(DELEGATE))));
     assert_eq!(bring(root().at_block(15_212_703), &certificates(), KEY), Ok(Some(address(DELEGATE))));
     assert!(bring(root().at_block(15_212_702), &certificates(), KEY).unwrap_err().starts_with("CCR-1"));
+}
+
+/// The specification's third example from HELLO to WELCOME, but for the name of the binding, which says nothing of the
+/// octets that are bound.
+#[test]
+fn the_specifications_exchange_with_a_chain_and_a_bound_channel() {
+    let signature = "16c89629e72aff3f44661e701341b2221a2fa9d93205826fad85e70d3a8dab70a8f54314c14d470ebeb77a0dd16c833928c01134\
+                     a52b2e73862b7d3f258b600059ef9181d4370b6d19e7691e9a407f29784315dfc949d4696ce5e1f6535ba73d";
+    let challenge: [u8; 32] =
+        hex::decode("e4b40f72f9604754789d472225483bace926b9668d72c9122545e540d8d98f23").unwrap();
+    let mut channel: [u8; 32] = hex::decode(&signature[128..]).unwrap();
+    channel.iter_mut().zip(challenge).for_each(|(octet, other)| *octet ^= other);
+    let mut realm = RealmAuthentication::new(DecoySecret::new([0; 32]));
+    realm.add_trust_root(root()).unwrap();
+    assert!(realm.add_trust_root(root()).is_err());
+    let realm = Arc::new(realm);
+    let extra = format!(
+        r#"[4,"",{{"pubkey":"{KEY}","channel_binding":"tls-exporter","trustroot":"{ISSUER}","certificates":[{}]}}]"#,
+        CERTIFICATES.join(",")
+    );
+    let Ok(Message::Challenge { extra, .. }) = Message::parse(Serializer::Json, extra.as_bytes()) else {
+        panic!("not a message: {extra}");
+    };
+    let log_in = |authid: Option<&str>, signature: &str| {
+        let methods = [Value::Str("cryptosign".into())];
+        let hello = Hello {
+            realm: "realm1",
+            session: wampline_wire::SessionId::new(5).unwrap(),
+            authid,
+            authmethods: Some(List::items(&methods)),
+            authextra: Some(extra),
+        };
+        let plain = Transport::plain("websocket", "cbor");
+        let transport = Transport { is_tls: true, exporter: Some(channel), ..plain };
+        let mut random = |octets: &mut [u8]| octets.copy_from_slice(&challenge);
+        let mut env = Env { unix_millis: 0, random: &mut random };
+        let (mut attempt, step) = Attempt::begin(&realm, &hello, &transport, &mut env);
+        match step {
+            Step::Challenge { .. } => attempt.authenticate(signature, &Dict::EMPTY, &transport, &mut env),
+            other => other,
+        }
+    };
+    for authid in [None, Some(DELEGATE)] {
+        let Step::Admit(admission) = log_in(authid, signature) else { panic!("not admitted") };
+        assert_eq!((&*admission.authid, &*admission.authrole), (DELEGATE, "user"));
+    }
+    assert!(matches!(log_in(None, &signature.replace("16c8", "16c9")), Step::Refuse(_)));
+    assert!(matches!(log_in(Some("joe"), signature), Step::Refuse(_)));
 }
 
 #[test]

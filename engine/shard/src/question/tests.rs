@@ -61,7 +61,9 @@ impl Pair {
             connections_max: None,
         };
         let (listeners, realms) = (vec![listener], vec![Realm::new("realm1")]);
-        let shared = Shared::new(Config { listeners, realms, limits, agent: "test".into() }, 2);
+        let templates = Vec::new();
+        let config = Config { listeners, realms, templates, limits, agent: "test".into() };
+        let shared = Shared::new(config, 2);
         let shards = (0..2).map(|n| Shard::new(ShardId(n), shared.clone(), u64::from(n), Now(0))).collect();
         Pair { shards, batches: VecDeque::new(), now: Now(0) }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use wampline_wire::Serializer;
 
-use super::attempt::Decision;
+use super::attempt::{AttemptNo, Decision};
 use super::client::SECRET;
 use super::{Ledger, Open, attempt_of};
 use crate::peer::{Heard, LENGTH_MAX, Peer};
@@ -23,6 +23,8 @@ pub(super) struct Authenticator {
     requests: u64,
     /// What it has been asked and not answered, by INVOCATION.Request.
     open: Open,
+    /// What it has answered.
+    answered: Vec<AttemptNo>,
 }
 
 impl Authenticator {
@@ -36,6 +38,7 @@ impl Authenticator {
             registration: None,
             requests: 0,
             open: Open::new(),
+            answered: Vec::new(),
         }
     }
 
@@ -43,7 +46,7 @@ impl Authenticator {
     pub(super) fn act(&mut self, world: &mut World, ledger: &mut Ledger) {
         let Some(link) = self.link else { return self.connect(world) };
         match self.random.u8(..60) {
-            0 => return self.disconnect(world),
+            0 => return self.disconnect(world, ledger),
             1 => {
                 if let Some(registration) = self.registration.take() {
                     self.request(|request| json!([66, request, registration]));
@@ -80,8 +83,11 @@ impl Authenticator {
         Ok(any)
     }
 
-    pub(super) fn disconnect(&mut self, world: &mut World) {
+    pub(super) fn disconnect(&mut self, world: &mut World, ledger: &mut Ledger) {
         let Some(link) = self.link.take() else { return };
+        for attempt in self.answered.drain(..) {
+            ledger.attempts[attempt].is_unsure = true;
+        }
         let end = if self.random.bool() { world::End::Eof } else { world::End::Broken };
         world.end(link, end);
     }
@@ -155,6 +161,7 @@ impl Authenticator {
             4 | 5 => (None, error("wamp.error.unavailable")),
             _ => (Some(Decision::Accept), json!([70, request, {}, [accepted]])),
         };
+        self.answered.push(number);
         match decision {
             Some(decision) => attempt.decision = Some((decision, now)),
             None => attempt.passed_on += 1,

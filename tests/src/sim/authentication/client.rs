@@ -149,6 +149,7 @@ impl Client {
             authenticated_at: None,
             is_challenged: false,
             decision: None,
+            is_unsure: false,
             asked: 0,
             passed_on: 0,
             end: None,
@@ -221,7 +222,7 @@ impl Client {
                 if self.phase == Phase::Waiting {
                     self.phase = Phase::Inside;
                 }
-                attempt.welcome(&message[2], now)
+                attempt.welcome(&message[2])
             }
             (Some(3), Some(attempt)) => {
                 self.phase = Phase::Silent;

@@ -125,3 +125,38 @@ fn with_a_source_outside_all_is_on_the_grid() {
         assert_eq!(unknown(&realm), (on_grid, refusal), "{method}");
     }
 }
+
+/// Where nobody is salted no decoy is either, and where some are both kinds are shown.
+#[test]
+fn decoys_are_salted_as_principals_are() {
+    let realm_of = |salted: usize, unsalted: usize| {
+        let principals = store(|principals| {
+            for number in 0..salted {
+                let salting = Salting::new(&format!("salt of {number:08}"), 1000, 32).unwrap();
+                let secret = CraSecret::password("x", salting).unwrap();
+                principals.add_wampcra(&format!("salted{number}"), secret, grant("user")).unwrap();
+            }
+            for number in 0..unsalted {
+                let secret = CraSecret::unsalted("x").unwrap();
+                principals.add_wampcra(&format!("unsalted{number}"), secret, grant("user")).unwrap();
+            }
+        });
+        let mut realm = empty();
+        realm.add_source(Method::WampCra, Source::Principals(principals)).unwrap();
+        Arc::new(realm)
+    };
+    let salted = |realm: &Arc<RealmAuthentication>| {
+        (0..64)
+            .filter(|number| {
+                let mut client = Client::new(realm);
+                let challenge = challenged(client.hello(&["wampcra"], &format!("nobody{number}"), &[]));
+                challenge.as_dict().get("salt").is_some()
+            })
+            .count()
+    };
+    assert_eq!(salted(&realm_of(0, 2)), 0);
+    assert_eq!(salted(&realm_of(2, 0)), 64);
+    assert!((10..54).contains(&salted(&realm_of(2, 2))));
+    // A realm with nobody in it shows what the tools make.
+    assert_eq!(salted(&realm_of(0, 0)), 64);
+}

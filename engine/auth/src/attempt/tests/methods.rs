@@ -205,6 +205,23 @@ fn channels_are_bound_or_refused() {
     assert!(refusal.text.contains("not encrypted"));
 }
 
+#[test]
+fn the_extra_of_an_answer_counts_for_scram_alone() {
+    let realm = Arc::new(full_realm());
+    for method in PROVING {
+        let mut client = Client::new(&realm);
+        let challenge = challenged(client.hello(&[method.name()], "joe", &extra_of(method, "pencil")));
+        let (signature, mut said) = answer_of(method, "joe", "pencil", &challenge);
+        for key in ["authid", "role", "pubkey", "x"] {
+            said.push((key, Value::Str("root".into())));
+        }
+        assert_eq!(&*admitted(client.authenticate(&signature, &said)).authid, "joe", "{method}");
+    }
+    let extra =
+        [("nonce", Value::Str("egVDf3DMJh0=".into())), ("channel_binding", Value::Str("tls-unique".into()))];
+    refused(Client::new(&realm).hello(&["scram"], "joe", &extra));
+}
+
 fn certificate(name: &str) -> ClientCertificate {
     ClientCertificate {
         sha256: sha256(name.as_bytes()),

@@ -173,6 +173,44 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn no_token_panics_or_admits(
+        parts in prop::collection::vec(prop_oneof![
+            objects().prop_map(|object| object.to_string()),
+            Just(r#"{"alg":"HS256"}"#.to_owned()),
+            Just(r#"{"sub":"joe","exp":1e300}"#.to_owned()),
+            ".{0,20}",
+        ], 0..5),
+        as_text in any::<bool>(),
+    ) {
+        let key = JwtKey::hs256(&[5; 32]).unwrap();
+        let issuer = JwtIssuer::new(vec![key], JwtRole::fixed("user").unwrap()).unwrap();
+        let part = |text: &String| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+        let parts: Vec<String> = parts.iter().map(|text| if as_text { text.clone() } else { part(text) }).collect();
+        prop_assert!(issuer.check(&parts.join("."), "realm1", NOW).is_none());
+    }
+
+    #[test]
+    fn no_file_of_principals_panics(
+        lines in prop::collection::vec(prop_oneof![
+            Just("[[principal]]".to_owned()),
+            Just("authid = \"joe\"".to_owned()),
+            Just("role = \"user\"".to_owned()),
+            Just("[principal.wampcra]".to_owned()),
+            Just("[principal.tls]".to_owned()),
+            ("(ticket|secret|password|key|salt|kdf|dns|sha256|extra|é)", texts())
+                .prop_map(|(key, value)| format!("{key} = {value:?}")),
+            ("(iterations|keylen|memory|ip)", any::<i64>()).prop_map(|(key, value)| format!("{key} = {value}")),
+            ".{0,30}",
+        ], 0..10),
+    ) {
+        if let Err(error) = Principals::from_toml(&lines.join("\n")) {
+            prop_assert!(error.line >= 1 && error.line <= lines.len().max(1) && error.column >= 1, "{error}");
+        }
+    }
+}
+
 #[test]
 fn out_of_order_is_refused() {
     let realm = Arc::new(everything());
