@@ -1,11 +1,14 @@
-//! Matching: what a PUBLISH or CALL costs to find its subscriptions or its registration; and what a change of the directory
-//! costs each shard.
+//! Matching: what a PUBLISH or CALL costs to find its subscriptions or its registration, and to be permitted; and what a change of the
+//! directory costs each shard.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use wampline_bench::hot::Shape;
+use wampline_routing::authorization::{
+    Action, AnswerCache, Authorizer, CachedAnswer, Question, QuestionOwner, RoleId, Roles, Rule, Verdict,
+};
 use wampline_routing::uri::{MatchPolicy, UriRules};
 use wampline_routing::{Delta, RealmId, Replica, ShardId};
 use wampline_wire::SubscriptionId;
@@ -13,7 +16,7 @@ use wampline_wire::SubscriptionId;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-criterion_group!(benches, check, matching, apply);
+criterion_group!(benches, check, matching, permit, apply);
 criterion_main!(benches);
 
 /// Entries of each kind.
@@ -43,6 +46,70 @@ fn matching(criterion: &mut Criterion) {
         }
     }
     group.finish();
+}
+
+/// Whether a session may publish: by a rule of a role with this many, and by what an authorizer has answered among as many answers.
+fn permit(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("permit");
+    for entries in ENTRIES {
+        let (roles, role) = roles(entries);
+        let last = entries - 1;
+        for (name, topic) in [
+            ("exact", format!("com.example.exact.t{last}")),
+            ("prefix", format!("com.example.prefix.p{last}.temperature")),
+            ("wildcard", format!("com.example.wildcard.w{last}.temperature")),
+        ] {
+            group.bench_function(BenchmarkId::new(name, entries), |bencher| {
+                bencher.iter(|| {
+                    let decided = roles.decide(role, Action::Publish, MatchPolicy::Exact, black_box(&topic));
+                    assert_eq!(decided, Verdict::Allowed(None));
+                });
+            });
+        }
+        let mut answers = answers(role, entries);
+        let topic = format!("org.example.sensors.t{last}");
+        group.bench_function(BenchmarkId::new("answered", entries), |bencher| {
+            bencher.iter(|| {
+                let uri = black_box(topic.as_str());
+                let decided = roles.decide(role, Action::Publish, MatchPolicy::Exact, uri);
+                assert_eq!(decided, Verdict::Ask);
+                assert!(answers.get(1, &question(role, uri)).is_some());
+            });
+        });
+    }
+    group.finish();
+}
+
+/// A role with this many rules of each policy, and an authorizer behind them.
+fn roles(entries: usize) -> (Roles, RoleId) {
+    let mut roles = Roles::default();
+    let role = roles.add_role("user").expect("a new role");
+    for n in 0..entries {
+        for (policy, uri) in [
+            (MatchPolicy::Exact, format!("com.example.exact.t{n}")),
+            (MatchPolicy::Prefix, format!("com.example.prefix.p{n}.")),
+            (MatchPolicy::Wildcard, format!("com.example..w{n}.")),
+        ] {
+            roles.add_rule(role, policy, &uri, Rule::allowing([Action::Publish])).expect("a good rule");
+        }
+    }
+    let authorizer = Authorizer { procedure: "com.example.authorize".into(), ..Authorizer::default() };
+    roles.set_authorizer(role, authorizer).expect("the first one");
+    (roles, role)
+}
+
+fn answers(role: RoleId, entries: usize) -> AnswerCache {
+    let mut answers = AnswerCache::new(2 * entries, ahash::RandomState::with_seed(1));
+    for n in 0..entries {
+        let topic = format!("org.example.sensors.t{n}");
+        answers.put(u64::MAX, &question(role, &topic), CachedAnswer { allow: true, disclose: None });
+    }
+    answers
+}
+
+fn question(role: RoleId, uri: &str) -> Question<'_> {
+    let (owner, action, policy) = (QuestionOwner::Role, Action::Publish, MatchPolicy::Exact);
+    Question { role, owner, action, policy, uri }
 }
 
 /// A subscription that comes and goes, in a replica with this many others.

@@ -26,6 +26,10 @@
 //! broader rule and no authorizer permits them; only where [`MetaApi::Full`] is configured a role without rules and authorizer may
 //! call them, if it may call by default.
 //!
+//! **Procedures that answer questions about sessions** can be registered, by their own URI or by a pattern that matches it, only where
+//! a rule permits it; no default permission and no authorizer does. Whoever could take the place of an authorizer would decide
+//! everything.
+//!
 //! Cost: deciding a URI costs what matching it costs, whatever the number of rules. A prefix or wildcard pattern costs in
 //! addition a look at the rules that deny the action and begin with the literal head of the pattern.
 
@@ -283,7 +287,7 @@ impl Roles {
             return None;
         }
         let id = self.by_name.get(authrole).copied().or(self.default_role).unwrap_or(RoleId::NOBODY);
-        (!self.role(id).is_unrestricted()).then_some(id)
+        (!self.role(id).is_unrestricted() || !self.answering.is_empty()).then_some(id)
     }
 
     /// Whether sessions of this authrole may do nothing at all, because it is none of the roles.
@@ -311,7 +315,7 @@ impl Roles {
 
     /// Whether a role may do this: with [`MatchPolicy::Exact`] to a URI, else to everything that the pattern matches.
     pub fn decide(&self, role: RoleId, action: Action, policy: MatchPolicy, uri: &str) -> Verdict {
-        self.role(role).judge(action, policy, uri).0
+        self.judge_in_role(role, action, policy, uri).0
     }
 
     /// Whether a role may call a procedure of the router's own, in a realm that offers this much of them.
@@ -330,6 +334,24 @@ impl Roles {
             }
             Some(role) => self.decide(role, Action::Call, MatchPolicy::Exact, uri),
         }
+    }
+
+    fn judge_in_role<'a>(
+        &'a self,
+        role: RoleId,
+        action: Action,
+        policy: MatchPolicy,
+        uri: &'a str,
+    ) -> (Verdict, Reason<'a>) {
+        let judged = self.role(role).judge(action, policy, uri);
+        let is_by_rule = matches!(judged.1, Reason::Rule { .. } | Reason::Inside { .. });
+        if action == Action::Register
+            && !is_by_rule
+            && let Some(procedure) = self.answering.iter().find(|procedure| policy.matches(uri, procedure))
+        {
+            return (Verdict::Denied, Reason::Answers { procedure });
+        }
+        judged
     }
 
     fn check_answering(&self, uri: &str) -> Result<(), RoleError> {

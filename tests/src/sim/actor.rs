@@ -5,6 +5,7 @@ use wampline_wire::Serializer;
 
 use super::oracle::{Oracle, SessionNo};
 use super::pool::{self, Pattern, Pool};
+use super::roles::{AUTHORIZER, GUARD, PURGE};
 use crate::peer::{Heard, LENGTH_MAX, Peer};
 use crate::world::{End, LinkId, World};
 
@@ -31,6 +32,8 @@ enum Phase {
     Idle,
     /// A connection without a session.
     Connected,
+    /// HELLO has been sent; a ticket is asked for.
+    Joining,
     /// HELLO has been sent.
     InSession,
     /// The router has said GOODBYE; it closes.
@@ -65,6 +68,7 @@ impl Actor {
                 1..=12 => self.hello(oracle),
                 _ => {}
             },
+            (Phase::Joining, _) if self.random.u8(..60) == 0 => self.disconnect(world, oracle),
             (Phase::InSession, Some(session)) => self.act_in_session(session, world, oracle),
             (Phase::Dismissed, _) if self.random.u8(..60) == 0 => self.disconnect(world, oracle),
             (Phase::Silent, _) if self.random.u8(..60) == 0 => self.disconnect(world, oracle),
@@ -76,6 +80,9 @@ impl Actor {
     }
 
     fn act_in_session(&mut self, session: SessionNo, world: &mut World, oracle: &mut Oracle) {
+        if oracle.sessions[session].role == Some(GUARD) && self.random.u8(..4) > 0 {
+            return self.guard(session, world, oracle);
+        }
         match self.random.u8(..100) {
             0..=11 => self.subscribe(session, oracle),
             12..=16 => self.unsubscribe(session, oracle),
@@ -121,7 +128,17 @@ impl Actor {
         let Some(session) = self.session else {
             return Err(format!("client {} has no session and received {message}", self.number));
         };
-        if oracle.received(session, message)? {
+        let is_over = oracle.received(session, message)?;
+        if let Some(role) = oracle.sessions[session].role
+            && self.phase == Phase::Joining
+        {
+            match message[0].as_u64() {
+                Some(4) => self.peer.send(&json!([5, role, {}])),
+                Some(2) => self.phase = Phase::InSession,
+                _ => {}
+            }
+        }
+        if is_over {
             self.session = None;
             self.phase = match (&message[0], message[2].as_str()) {
                 (code, Some("wamp.close.system_shutdown")) if code == 6 => {
@@ -164,6 +181,13 @@ impl Actor {
             any = !open.is_empty();
             for invocation in open {
                 self.answer(session, invocation, oracle);
+            }
+            for question in open_questions(oracle, session) {
+                // Now and then one has no answer.
+                if self.random.u8(..20) > 0 {
+                    self.answer_question(session, question, oracle);
+                    any = true;
+                }
             }
         }
         any |= self.link.is_some() && self.peer.has_output();
@@ -256,10 +280,22 @@ impl Actor {
         if can_cancel {
             roles["callee"]["features"] = json!({"call_canceling": true});
         }
-        self.session = Some(oracle.hello(realm, can_cancel));
+        let session = oracle.hello(realm, can_cancel);
+        self.session = Some(session);
         self.called.clear();
-        self.peer.send(&json!([1, realm, {"roles": roles}]));
         self.phase = Phase::InSession;
+        let mut details = json!({"roles": roles});
+        if let Some(role) =
+            oracle.model().filter(|_| realm == "realm1").map(|model| model.role(&mut self.random))
+        {
+            oracle.joins_as(session, role);
+            if role != "anonymous" {
+                details["authid"] = json!(role);
+                details["authmethods"] = json!(["ticket"]);
+                self.phase = Phase::Joining;
+            }
+        }
+        self.peer.send(&json!([1, realm, details]));
         self.last_request = 0;
     }
 
@@ -382,6 +418,9 @@ impl Actor {
             }
             _ => ("wamp.no.such.procedure", json!([])),
         };
+        if self.random.u8(..20) == 0 {
+            return self.purge(session, oracle);
+        }
         self.send(session, &json!([48, request, {}, procedure, arguments]), oracle);
     }
 
@@ -404,6 +443,9 @@ impl Actor {
 
     /// Answers some invocation; now and then one that has been answered before, which must be ignored.
     fn answer_one(&mut self, session: SessionNo, oracle: &mut Oracle) {
+        if let Some(question) = self.random.choice(open_questions(oracle, session)) {
+            return self.answer_question(session, question, oracle);
+        }
         let mut candidates = open_invocations(oracle, session);
         if self.random.u8(..20) == 0 {
             candidates = oracle.sessions[session].invocations.keys().copied().collect();
@@ -422,6 +464,47 @@ impl Actor {
             2 => json!([8, 68, invocation, {}, "wamp.error.unavailable", arguments]),
             3..=4 => json!([70, invocation, {"progress": true}, arguments]),
             _ => json!([70, invocation, {}, arguments]),
+        };
+        self.send(session, &message, oracle);
+    }
+
+    /// What who answers for the authorizer does.
+    fn guard(&mut self, session: SessionNo, world: &mut World, oracle: &mut Oracle) {
+        match self.random.u8(..40) {
+            0 => self.disconnect(world, oracle),
+            1..=2 => self.purge(session, oracle),
+            3..=30 => self.answer_one(session, oracle),
+            _ if oracle.sessions[session].registrations.is_empty() => {
+                let request = self.request();
+                self.send(session, &json!([64, request, {"invoke": "roundrobin"}, AUTHORIZER]), oracle);
+            }
+            _ => {}
+        }
+    }
+
+    fn purge(&mut self, session: SessionNo, oracle: &mut Oracle) {
+        let filters = match self.random.u8(..3) {
+            0 => json!({}),
+            1 => json!({"authrole": "user"}),
+            _ => json!({"uri": "a.", "match": "prefix"}),
+        };
+        let request = self.request();
+        self.send(session, &json!([48, request, {}, PURGE, [], filters]), oracle);
+    }
+
+    /// Answers for the authorizer, mostly as it must.
+    fn answer_question(&mut self, session: SessionNo, id: u64, oracle: &mut Oracle) {
+        let question = oracle.sessions[session].questions[&id].clone();
+        let is_failing = self.random.u8(..20) == 0;
+        oracle.answers_question(session, id, is_failing);
+        let Some(model) = oracle.model() else { return };
+        let (allow, cache) = model.answer(&question.role, question.session, question.action, &question.uri);
+        let message = match (is_failing, self.random.u8(..3)) {
+            (true, 0) => json!([8, 68, id, {}, "com.app.failed"]),
+            (true, 1) => json!([70, id, {}, ["garbage"]]),
+            (true, _) => json!([70, id, {}, [{"allow": allow, "what": true}]]),
+            (false, 0) => json!([70, id, {}, [allow]]),
+            (false, _) => json!([70, id, {}, [{"allow": allow, "cache": cache}]]),
         };
         self.send(session, &message, oracle);
     }
@@ -471,6 +554,11 @@ impl Actor {
         };
         "x".repeat(length)
     }
+}
+
+fn open_questions(oracle: &Oracle, session: SessionNo) -> Vec<u64> {
+    let questions = oracle.sessions[session].questions.iter();
+    questions.filter(|(_, question)| !question.is_answered).map(|(id, _)| *id).collect()
 }
 
 fn open_invocations(oracle: &Oracle, session: SessionNo) -> Vec<u64> {

@@ -8,6 +8,7 @@ mod actor;
 mod authentication;
 mod oracle;
 mod pool;
+mod roles;
 mod shrink;
 mod watch;
 
@@ -22,6 +23,7 @@ use crate::world::{LaneBounds, World};
 use actor::Actor;
 use oracle::Oracle;
 use pool::Pool;
+use roles::{AUTHORIZER_TIMEOUT, Model};
 
 pub use shrink::shrink;
 pub use watch::watch_panics;
@@ -58,6 +60,14 @@ pub struct Summary {
     pub wills: u64,
     /// Calls answered.
     pub answers: u64,
+    /// Questions that an authorizer was asked.
+    pub questions: u64,
+    /// Requests that were done because an authorizer permits them.
+    pub permitted: u64,
+    /// Requests that were refused for want of a permission.
+    pub refused: u64,
+    /// Of those, the ones whose authorizer had failed.
+    pub unauthorized: u64,
     /// Calls that came to their callee by way of another one, which was about to begin or to end.
     pub crossings: u64,
     /// Connections cut by the router for a full outbox.
@@ -120,6 +130,10 @@ impl Summary {
         self.meta_events += other.meta_events;
         self.wills += other.wills;
         self.answers += other.answers;
+        self.questions += other.questions;
+        self.permitted += other.permitted;
+        self.refused += other.refused;
+        self.unauthorized += other.unauthorized;
         self.crossings += other.crossings;
         self.cuts += other.cuts;
         self.lanes_full += other.lanes_full;
@@ -179,16 +193,21 @@ impl Simulation {
             config.realms.iter_mut().for_each(|realm| realm.request_ids = RequestIds::Strict);
         }
         let pool = Pool::new(&mut random);
+        let model = (random.u8(..2) == 0).then(|| Model::new(&mut random, pool));
+        if let Some(model) = &model {
+            model.configure(&mut config);
+        }
         if pool.makes_realms {
-            let settings = Realm { name: "realm".into(), ..config.realms[0].clone() };
-            config.templates.push(RealmTemplate { policy: MatchPolicy::Prefix, settings });
-            config.realms.clear();
+            let [first, second] = [config.realms.remove(0), config.realms.remove(0)];
+            let others = Realm { name: "realm".into(), ..second };
+            config.templates.push(RealmTemplate { policy: MatchPolicy::Exact, settings: first });
+            config.templates.push(RealmTemplate { policy: MatchPolicy::Prefix, settings: others });
         }
         let octets = if random.bool() { 4 << 20 } else { 2048 };
         let bounds = LaneBounds { batches: plan.lane_batches, octets };
         let world = World::new(config, plan.shards, bounds, random.u64(..));
         let actors = (0..plan.clients).map(|n| Actor::new(n, random.u64(..), is_strict, pool)).collect();
-        Simulation { world, actors, oracle: Oracle::new(is_tight, log), random }
+        Simulation { world, actors, oracle: Oracle::new(is_tight, model, log), random }
     }
 
     fn run(&mut self, plan: &Plan) -> Result<(), String> {
@@ -208,6 +227,7 @@ impl Simulation {
 
     fn step(&mut self, plan: &Plan) -> Result<(), String> {
         self.world.now += self.random.u64(..TICK_NANOS_MAX);
+        self.oracle.now = self.world.now;
         let shard = self.random.usize(..self.world.shards.len());
         self.world.chaotic_turn(shard);
         self.note_closed();
@@ -241,8 +261,14 @@ impl Simulation {
                 moved |= actor.hear(&mut self.world, &mut self.oracle)?;
                 moved |= actor.answer_all(&mut self.world, &mut self.oracle);
             }
-            if !moved {
+            if !moved && !self.oracle.has_questions() {
                 break;
+            }
+            if !moved {
+                // Whoever does not answer at all is given up.
+                self.world.advance(AUTHORIZER_TIMEOUT)?;
+                self.oracle.now = self.world.now;
+                self.oracle.give_up_questions();
             }
         }
         for actor in &self.actors {

@@ -17,7 +17,7 @@ pub(crate) struct Pattern {
     pub(crate) uri: String,
 }
 
-const URIS: [&str; 6] = ["a.b.c", "a.b.d", "a.x.c", "b.b.c", "a.b", "a.bb.c"];
+pub(super) const URIS: [&str; 6] = ["a.b.c", "a.b.d", "a.x.c", "b.b.c", "a.b", "a.bb.c"];
 const PREFIXES: [&str; 5] = ["a", "a.b", "a.b.", "b.", ""];
 const WILDCARDS: [&str; 6] = ["a..c", ".b.", "..c", "a.b.", "..", "a."];
 

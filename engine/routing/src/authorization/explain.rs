@@ -35,6 +35,11 @@ pub enum Reason<'a> {
         /// The procedure that is asked.
         procedure: &'a str,
     },
+    /// No rule permits to register this procedure, which answers questions about sessions.
+    Answers {
+        /// It.
+        procedure: &'a str,
+    },
     /// The procedure changes what belongs to others, and this rule does not name it or the procedures of the router.
     TooBroad {
         /// How it matches.
@@ -112,7 +117,7 @@ impl Roles {
         match role {
             None => (Verdict::Denied, Reason::UnknownRole),
             Some(role) if needs_rule => self.role(role).judge_destructive(uri, meta == MetaApi::Full),
-            Some(role) => self.role(role).judge(action, policy, uri),
+            Some(role) => self.judge_in_role(role, action, policy, uri),
         }
     }
 }
@@ -147,6 +152,12 @@ impl fmt::Display for Reason<'_> {
             }
             Reason::Defaults => f.write_str("no rule matches, so its default permissions decide"),
             Reason::Authorizer { procedure } => write!(f, "no rule matches, so {procedure:?} is asked"),
+            Reason::Answers { procedure } => {
+                write!(
+                    f,
+                    "{procedure:?} answers questions about sessions, and no rule permits to register it"
+                )
+            }
             Reason::TooBroad { policy, uri } => write!(
                 f,
                 "the procedure changes what belongs to others, and the {} rule {uri:?} does not begin with wamp",

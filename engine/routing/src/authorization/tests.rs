@@ -107,7 +107,24 @@ fn who_may_register_an_authorizer_is_decided_by_rules_alone() {
     assert_eq!(roles.decide(role, Call, Exact, "b"), Verdict::Denied);
     assert!(roles.authorizer(role).is_none());
     assert_eq!(roles.decide(user, Call, Exact, "b"), Verdict::Ask);
-    assert_eq!(roles.decide(user, Register, Exact, "auth.ask"), Verdict::Ask);
+    for (policy, uri) in [(Exact, "auth.ask"), (Prefix, "auth"), (Prefix, ""), (Wildcard, ".ask")] {
+        assert_eq!(
+            roles.decide(user, Register, policy, uri),
+            Verdict::Denied,
+            "{uri}: nobody may take its place"
+        );
+    }
+    assert_eq!(roles.decide(user, Register, Exact, "auth.other"), Verdict::Ask);
+    let free = roles.add_role("free").unwrap();
+    roles.set_default_permissions(free, Rule::allowing(Action::ALL)).unwrap();
+    let free = roles.resolve("free").unwrap();
+    assert_eq!(roles.decide(free, Register, Exact, "auth.ask"), Verdict::Denied);
+    assert_eq!(roles.decide(free, Register, Exact, "b"), ALLOWED);
+    let why = roles.explain("free", Register, Prefix, "auth.", MetaApi::Read).unwrap().to_string();
+    assert_eq!(
+        why,
+        "denied: \"auth.ask\" answers questions about sessions, and no rule permits to register it"
+    );
     roles.add_rule(user, Prefix, "login.", Rule::allowing([Register])).unwrap();
     assert!(roles.authorizer(user).is_some());
     roles.add_answering_procedure("login.check").unwrap();

@@ -8,6 +8,8 @@ use super::meta::Told;
 use super::retained::Retained;
 use super::{Hold, ID_MAX, Oracle, Pending, SessionNo, Step, Verdict, code};
 use crate::sim::pool::{Pattern, Policy};
+use crate::sim::roles::Permit;
+use wampline_routing::authorization::Action;
 
 /// What a SUBSCRIBE asks for.
 #[derive(Clone, Debug)]
@@ -41,7 +43,10 @@ pub(super) struct Publication {
     pub(super) publisher: SessionNo,
     pub(super) topic: String,
     pub(super) sent_at: Step,
+    /// It may be published.
     pub(super) is_valid: bool,
+    /// Its authorizer may fail: only what is acknowledged was published for certain.
+    is_asked_about: bool,
     pub(super) excludes_publisher: bool,
     /// Its options.
     pub(super) options: Value,
@@ -61,6 +66,8 @@ impl Oracle {
         let pattern = pattern_of(message);
         let pending = match is_valid_pattern(&pattern) {
             true => {
+                let about = vec![(Action::Subscribe, pattern.clone())];
+                self.wants(session, code::SUBSCRIBE, request, about);
                 let get_retained = message[2]["get_retained"].as_bool() == Some(true);
                 Pending::Subscribe(Asked { pattern, at: self.step, get_retained })
             }
@@ -82,9 +89,12 @@ impl Oracle {
     pub(super) fn publish(&mut self, session: SessionNo, request: u64, message: &Value) {
         let topic = message[3].as_str().unwrap_or_default().to_owned();
         let exact = Pattern { policy: Policy::Exact, uri: topic.clone() };
+        let is_valid = is_valid_pattern(&exact) && !topic.starts_with("wamp.");
+        let permit = self.permit(session, Action::Publish, &exact);
         let publication = Publication {
             publisher: session,
-            is_valid: is_valid_pattern(&exact) && !topic.starts_with("wamp."),
+            is_valid: is_valid && permit.may(),
+            is_asked_about: matches!(permit, Permit::Asked(_)),
             topic,
             sent_at: self.step,
             excludes_publisher: message[2]["exclude_me"].as_bool() != Some(false),
@@ -96,9 +106,12 @@ impl Oracle {
             padding: padding_of(&message[4]),
         };
         let number = self.publications.len();
+        if is_valid && message[2]["acknowledge"].as_bool() == Some(true) {
+            self.wants(session, code::PUBLISH, request, vec![(Action::Publish, exact)]);
+        }
         let entry = &mut self.sessions[session];
         if message[2]["acknowledge"].as_bool() == Some(true) {
-            let pending = if publication.is_valid { Pending::Publish(number) } else { Pending::Refused };
+            let pending = if is_valid { Pending::Publish(number) } else { Pending::Refused };
             entry.pending.insert((code::PUBLISH, request), pending);
         }
         entry.published.push(number);
@@ -271,6 +284,7 @@ impl Oracle {
         let publication = &self.publications[number];
         let since = if publication.publisher == session { membership.asked_at } else { membership.since };
         publication.is_valid
+            && (!publication.is_asked_about || publication.is_acknowledged)
             && publication.sent_at > since
             && membership.pattern.matches(&publication.topic)
             && self.sessions[publication.publisher].realm == self.sessions[session].realm

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::broker::{is_valid_pattern, padding_of, pattern_of};
 use super::{ID_MAX, Oracle, Pending, SessionNo, Step, Verdict, code};
 use crate::sim::pool::{Pattern, Policy};
+use wampline_routing::authorization::Action;
 
 /// From REGISTERED to UNREGISTERED.
 pub(crate) struct Registration {
@@ -34,6 +35,7 @@ pub(super) struct Call {
     procedure: String,
     sent_at: Step,
     is_valid: bool,
+    is_permitted: bool,
     padding: usize,
     /// Who was invoked for it last.
     callee: Option<SessionNo>,
@@ -50,6 +52,13 @@ pub(super) struct Call {
     is_canceled: bool,
     /// Its caller has its final answer.
     is_over: bool,
+}
+
+impl Registration {
+    /// Whether calls of this procedure may come to it.
+    pub(super) fn serves(&self, procedure: &str) -> bool {
+        self.pattern.matches(procedure)
+    }
 }
 
 impl Call {
@@ -72,6 +81,7 @@ impl Oracle {
     pub(super) fn register(&mut self, session: SessionNo, request: u64, message: &Value) {
         let pattern = pattern_of(message);
         let pending = if is_valid_pattern(&pattern) && !pattern.uri.starts_with("wamp.") {
+            self.wants(session, code::REGISTER, request, vec![(Action::Register, pattern.clone())]);
             let invoke = message[2]["invoke"].as_str().unwrap_or("single").to_owned();
             let concurrency = message[2]["concurrency"].as_u64();
             Pending::Register(pattern.clone(), self.hold(session, pattern, invoke), self.step, concurrency)
@@ -95,7 +105,12 @@ impl Oracle {
         let procedure = message[3].as_str().unwrap_or_default().to_owned();
         let exact = Pattern { policy: Policy::Exact, uri: procedure.clone() };
         let number = self.calls.len();
+        let permit = self.permit(session, Action::Call, &exact);
+        if is_valid_pattern(&exact) {
+            self.wants(session, code::CALL, request, vec![(Action::Call, exact.clone())]);
+        }
         self.calls.push(Call {
+            is_permitted: permit.may(),
             caller: session,
             is_valid: is_valid_pattern(&exact),
             procedure,
@@ -148,6 +163,9 @@ impl Oracle {
             return Err("it has not announced that it can be interrupted".into());
         }
         let id = message[1].as_u64().ok_or("no request id")?;
+        if entry.questions.contains_key(&id) {
+            return Ok(()); // It takes too long, or whoever it is about is gone.
+        }
         let invocation = entry.invocations.get(&id).ok_or("an invocation that never was")?;
         if !matches!(message[2]["mode"].as_str(), Some("kill" | "killnowait")) {
             return Err("no mode".into());
@@ -223,6 +241,9 @@ impl Oracle {
         let id = message[1].as_u64().ok_or("no request id")?;
         let number = message[4][0].as_u64().ok_or("not one of our calls")? as usize;
         let call = self.calls.get_mut(number).ok_or("nobody has called this")?;
+        if !call.is_permitted {
+            return Err("the call is not permitted".into());
+        }
         let entry = &mut self.sessions[session];
         if id != entry.last_invocation + 1 {
             return Err(format!("invocation id {} is due", entry.last_invocation + 1));
@@ -353,6 +374,12 @@ impl Oracle {
         }
     }
 
+    /// A call has its final answer.
+    pub(super) fn end_call(&mut self, number: usize) {
+        self.summary.answers += 1;
+        self.calls[number].is_over = true;
+    }
+
     pub(super) fn call_failed(&mut self, _: SessionNo, number: usize, uri: &str, message: &Value) -> Verdict {
         self.summary.answers += 1;
         self.calls[number].is_over = true;
@@ -421,7 +448,7 @@ impl Oracle {
 
     /// Registrations of a realm that a call of `caller` at `at` must find, and whose end nobody has begun: REGISTERED was
     /// received before, or they are the caller's own and were asked for before.
-    fn stable(
+    pub(super) fn stable(
         &self,
         realm: &str,
         at: Step,

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use wampline_routing::authorization::Action;
+
 use super::{Membership, Oracle, Pending, Session, SessionNo, State, Step, Verdict};
 use crate::sim::pool::Policy;
 
@@ -54,7 +56,8 @@ impl Oracle {
             "wamp.session.self" => Ask::Own,
             "wamp.session.kill" => {
                 let target = message[4][0].as_u64().unwrap_or_default();
-                if let Some(n) = self.session_of(target).filter(|n| *n != session) {
+                let permit = self.permit_uri(session, Action::Call, "wamp.session.kill");
+                if let Some(n) = self.session_of(target).filter(|n| *n != session && permit.may()) {
                     self.sessions[n].kill_sent = true;
                     self.ending(n);
                 }

@@ -10,6 +10,7 @@
 mod broker;
 mod dealer;
 mod meta;
+mod permission;
 mod rest;
 mod retained;
 
@@ -19,9 +20,12 @@ use serde_json::Value;
 
 use super::Summary;
 use super::pool::Pattern;
+use super::roles::Model;
 use broker::{Asked, Membership, Publication};
 use dealer::{Answer, Call, Invocation, Registration};
 use meta::{Ask, Will};
+use permission::{Question, Wanted};
+use wampline_routing::authorization::Action;
 
 /// Counts messages.
 pub(crate) type Step = u64;
@@ -48,10 +52,22 @@ pub(crate) struct Oracle {
     /// The router goes down; whether it says goodbye. From here on sessions end without having begun to.
     going_down: Option<bool>,
     log: Option<Vec<String>>,
+    /// The roles of the run, if sessions have any.
+    model: Option<Box<Model>>,
+    /// When, and to what, an authorizer has given no answer that can be understood.
+    failures: Vec<(Step, Action, String)>,
+    /// Virtual time in nanoseconds.
+    pub(crate) now: u64,
 }
 
 pub(crate) struct Session {
     realm: String,
+    /// Its role, in a realm with roles.
+    pub(crate) role: Option<&'static str>,
+    /// What must be permitted for its requests to be done.
+    wanted: BTreeMap<(u64, u64), Wanted>,
+    /// What it has been asked as an authorizer.
+    pub(crate) questions: BTreeMap<u64, Question>,
     /// Its id and authid, once it has been welcomed.
     pub(crate) identity: Option<(u64, String)>,
     /// When HELLO was sent.
@@ -121,6 +137,7 @@ struct Hold {
 }
 
 mod code {
+    pub(super) const CHALLENGE: u64 = 4;
     pub(super) const WELCOME: u64 = 2;
     pub(super) const ABORT: u64 = 3;
     pub(super) const GOODBYE: u64 = 6;
@@ -148,7 +165,7 @@ mod code {
 const ID_MAX: u64 = 1 << 53;
 
 impl Oracle {
-    pub(crate) fn new(may_cut: bool, log: bool) -> Oracle {
+    pub(crate) fn new(may_cut: bool, model: Option<Model>, log: bool) -> Oracle {
         Oracle {
             sessions: Vec::new(),
             summary: Summary::default(),
@@ -162,6 +179,9 @@ impl Oracle {
             may_cut,
             going_down: None,
             log: log.then(Vec::new),
+            model: model.map(Box::new),
+            failures: Vec::new(),
+            now: 0,
         }
     }
 
@@ -182,6 +202,9 @@ impl Oracle {
         self.step += 1;
         self.sessions.push(Session {
             realm: realm.into(),
+            role: None,
+            wanted: BTreeMap::new(),
+            questions: BTreeMap::new(),
             identity: None,
             hello_at: self.step,
             id: None,
@@ -214,6 +237,18 @@ impl Oracle {
         self.going_down = Some(says_goodbye);
     }
 
+    /// Whether an authorizer has been asked and has not answered.
+    pub(crate) fn has_questions(&self) -> bool {
+        let open = |session: &Session| session.questions.values().any(|question| !question.is_answered);
+        self.sessions.iter().any(|session| session.ending_at.is_none() && open(session))
+    }
+
+    /// Questions that nobody answers have come to nothing.
+    pub(crate) fn give_up_questions(&mut self) {
+        let questions = self.sessions.iter_mut().flat_map(|session| session.questions.values_mut());
+        questions.for_each(|question| question.is_answered = true);
+    }
+
     /// The numbers that the next publication and the next call will have.
     pub(crate) fn next_numbers(&self) -> (usize, usize) {
         (self.publications.len(), self.calls.len())
@@ -230,7 +265,8 @@ impl Oracle {
             Some(code::UNSUBSCRIBE) => self.unsubscribe(session, request, message),
             Some(code::REGISTER) => self.register(session, request, message),
             Some(code::UNREGISTER) => self.unregister(session, request, message),
-            Some(code::CALL) if message[3].as_str().is_some_and(|uri| uri.starts_with("wamp.")) => {
+            Some(code::CALL) if message[3].as_str().is_some_and(|uri| uri.starts_with("wamp")) => {
+                self.wants_meta(session, request, message);
                 let pending = self.meta_call(session, message);
                 self.sessions[session].pending.insert((code::CALL, request), pending);
             }
@@ -302,25 +338,31 @@ impl Oracle {
         let state = self.sessions[session].state;
         let request = message[1].as_u64();
         match (number, state) {
+            (code::CHALLENGE, State::Joining) if self.sessions[session].role.is_some() => Ok(()),
             (code::WELCOME, State::Joining) => self.welcome(session, message),
             (code::ABORT, State::Joining | State::Open) => self.abort(session, message),
             (_, State::Joining) => Err("before WELCOME".into()),
             (_, State::Ended) => Err("after the end of the session".into()),
             (code::GOODBYE, State::Open) => self.goodbye(session, message),
             (code::EVENT, State::Open) => self.event(session, message),
+            (code::INVOCATION, State::Open) if message[4][0].is_object() => self.question(session, message),
             (code::INVOCATION, State::Open) => self.invocation(session, message),
             (code::ERROR, State::Open) => {
                 let (kind, request) =
                     (request.ok_or("no request type")?, message[2].as_u64().ok_or("no request")?);
                 let pending = self.finish(session, kind, request)?;
+                let uri = message[4].as_str().ok_or("no error URI")?;
+                if self.judge_refused(session, (kind, request), &pending, uri)? {
+                    return Ok(());
+                }
                 self.error(session, pending, message)
             }
             (code::PUBLISHED, _) => {
-                let pending = self.finish(session, code::PUBLISH, request.ok_or("no request")?)?;
+                let pending = self.done(session, code::PUBLISH, request)?;
                 self.published(session, pending, message)
             }
             (code::SUBSCRIBED, _) => {
-                let pending = self.finish(session, code::SUBSCRIBE, request.ok_or("no request")?)?;
+                let pending = self.done(session, code::SUBSCRIBE, request)?;
                 self.subscribed(session, pending, message)
             }
             (code::UNSUBSCRIBED, _) => {
@@ -328,7 +370,7 @@ impl Oracle {
                 self.unsubscribed(session, pending)
             }
             (code::REGISTERED, _) => {
-                let pending = self.finish(session, code::REGISTER, request.ok_or("no request")?)?;
+                let pending = self.done(session, code::REGISTER, request)?;
                 self.registered(session, pending, message)
             }
             (code::UNREGISTERED, _) => {
@@ -345,7 +387,7 @@ impl Oracle {
                 self.progress(*call, message)
             }
             (code::RESULT, _) => {
-                let pending = self.finish(session, code::CALL, request.ok_or("no request")?)?;
+                let pending = self.done(session, code::CALL, request)?;
                 match pending {
                     Pending::Meta(ask) => self.meta_result(session, ask, message),
                     pending => self.result(session, pending, message),
@@ -359,6 +401,14 @@ impl Oracle {
     fn finish(&mut self, session: SessionNo, kind: u64, request: u64) -> Result<Pending, String> {
         let pending = self.sessions[session].pending.remove(&(kind, request));
         pending.ok_or_else(|| "an answer to nothing, or a second one".into())
+    }
+
+    /// The same for what has been done: that must have been permitted.
+    fn done(&mut self, session: SessionNo, kind: u64, request: Option<u64>) -> Result<Pending, String> {
+        let request = request.ok_or("no request")?;
+        let pending = self.finish(session, kind, request)?;
+        self.judge_done(session, kind, request)?;
+        Ok(pending)
     }
 
     fn welcome(&mut self, session: SessionNo, message: &Value) -> Verdict {
@@ -379,6 +429,7 @@ impl Oracle {
     }
 
     fn abort(&mut self, session: SessionNo, message: &Value) -> Verdict {
+        let is_asked_about = self.is_asked_about(session);
         let entry = &mut self.sessions[session];
         let is_unknown_realm = entry.realm == super::pool::UNKNOWN_REALM;
         let expected =
@@ -390,12 +441,13 @@ impl Oracle {
             return Err(format!("{expected} is due"));
         }
         entry.state = State::Ended;
-        entry.is_settled = true;
+        entry.is_settled = !is_asked_about;
         self.ending(session);
         Ok(())
     }
 
     fn goodbye(&mut self, session: SessionNo, message: &Value) -> Verdict {
+        let is_asked_about = self.is_asked_about(session);
         if self.going_down == Some(true) && message[2].as_str() == Some("wamp.close.system_shutdown") {
             self.sessions[session].state = State::Ended;
             self.ending(session);
@@ -414,7 +466,8 @@ impl Oracle {
             return Err("wamp.close.goodbye_and_out is due".into());
         }
         entry.state = State::Ended;
-        entry.is_settled = true;
+        // GOODBYE does not wait for an authorizer; what waits for one is dropped.
+        entry.is_settled = !is_asked_about;
         let step = self.step;
         self.holds.iter_mut().filter(|hold| hold.session == session).for_each(|hold| {
             hold.until.get_or_insert(step);
