@@ -55,6 +55,8 @@ impl Verdict {
         match error {
             "wamp.error.no_such_principal" => Verdict::Unknown,
             "wamp.error.authentication_denied" | "wamp.error.not_authorized" => Verdict::Denied,
+            // What client libraries make of any exception, by which many an authenticator refuses.
+            "wamp.error.runtime_error" => Verdict::Denied,
             // What the router says of a call that did not come to an answer; all else is the source's own word.
             error if error.starts_with("wamp.") || error.starts_with("wampline.") => {
                 Verdict::Failed(error.to_owned().into())
@@ -290,6 +292,7 @@ mod tests {
         assert!(matches!(read("wamp.error.no_such_principal"), Verdict::Unknown));
         assert!(matches!(read("wamp.error.authentication_denied"), Verdict::Denied));
         assert!(matches!(read("com.example.invalid_ticket"), Verdict::Denied));
+        assert!(matches!(read("wamp.error.runtime_error"), Verdict::Denied));
         assert!(matches!(read("wamp.error.no_such_procedure"), Verdict::Failed(_)));
         assert!(matches!(read("wampline.error.hook_failed"), Verdict::Failed(_)));
         assert!(matches!(Verdict::read(&Answer::TimedOut, Method::Ticket), Verdict::Failed(_)));

@@ -28,8 +28,9 @@ use crate::PrincipalStore;
 /// | `cryptosign` | `pubkey`, or `authorized_keys`, a list |
 ///
 /// Null, nothing, or the error `wamp.error.no_such_principal` (of a hook as `{"error": ...}`) says that the source does not know
-/// the principal; then the next one is asked. Any other error that is not one of `wamp.` refuses the session. Whatever
-/// else it is, no answer in time or one that is not understood, ends in `wamp.error.authentication_failed` and is logged.
+/// the principal; then the next one is asked. Any other error of its own, `wamp.error.authentication_denied` and
+/// `wamp.error.runtime_error` refuse the session, as a wrong secret does. Whatever else it is (no such procedure, no answer
+/// in time, an answer that is not understood) ends in `wamp.error.authentication_failed` and is logged.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// Principals that the router knows itself: of the configuration or of a file.

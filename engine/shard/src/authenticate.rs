@@ -438,7 +438,7 @@ pub(crate) const ANONYMOUS: &str = Method::Anonymous.name();
 fn next_on_grid(since: Now, now: Now, grid: Duration) -> Option<u64> {
     let grid = u64::try_from(grid.as_nanos()).unwrap_or(u64::MAX);
     let passed = now.0.saturating_sub(since.0);
-    let multiples = passed.checked_div(grid)? + u64::from(passed == 0 || passed % grid > 0);
+    let multiples = passed.checked_div(grid)? + u64::from(passed == 0 || !passed.is_multiple_of(grid));
     Some(since.0.saturating_add(multiples.saturating_mul(grid))).filter(|at| *at > now.0)
 }
 

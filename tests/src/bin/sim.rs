@@ -1,14 +1,15 @@
 //! Runs the simulation over many seeds, or one plan with its log.
 //!
 //! `sim --seeds 1000000 [--from 0] [--shards N] [--threads N]` runs seeds and stops at the first that fails, whose plan it makes
-//! smaller. `sim --seed S [--shards N] [--lane-batches N] [--steps N] [--clients N] [--muted MASK]` runs one plan.
+//! smaller. `--authentication 1` runs the clients that authenticate alone.
+//! `sim --seed S [--shards N] [--lane-batches N] [--steps N] [--clients N] [--muted MASK]` runs one plan.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use wampline_tests::sim::{Plan, Summary, run, shrink, watch_panics};
+use wampline_tests::sim::{Failure, Plan, Summary, run, run_authentication, shrink, watch_panics};
 
 /// Lines of the log that are printed.
 const LOG_LINES_MAX: usize = 400;
@@ -24,6 +25,8 @@ struct Arguments {
     clients: Option<usize>,
     muted: u64,
     threads: Option<usize>,
+    /// Only the clients that authenticate.
+    authentication: bool,
 }
 
 fn main() -> ExitCode {
@@ -36,7 +39,7 @@ fn main() -> ExitCode {
     };
     watch_panics();
     match arguments.seed {
-        Some(seed) => one(&plan(&arguments, seed)),
+        Some(seed) => one(&arguments, &plan(&arguments, seed)),
         None => many(&arguments),
     }
 }
@@ -54,6 +57,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--lane-batches" if number > 0 => arguments.lane_batches = Some(number as usize),
             "--steps" => arguments.steps = Some(number as usize),
             "--clients" if (1..=64).contains(&number) => arguments.clients = Some(number as usize),
+            "--authentication" => arguments.authentication = number > 0,
             "--muted" => arguments.muted = number,
             "--threads" if number > 0 => arguments.threads = Some(number as usize),
             _ => return Err(format!("{word} {value} is not understood")),
@@ -74,8 +78,12 @@ fn plan(arguments: &Arguments, seed: u64) -> Plan {
     plan
 }
 
-fn one(plan: &Plan) -> ExitCode {
-    match run(plan, true) {
+fn run_part(arguments: &Arguments, plan: &Plan, log: bool) -> Result<Summary, Box<Failure>> {
+    if arguments.authentication { run_authentication(plan, log) } else { run(plan, log) }
+}
+
+fn one(arguments: &Arguments, plan: &Plan) -> ExitCode {
+    match run_part(arguments, plan, true) {
         Ok(summary) => {
             println!("{plan}: {summary:?}");
             ExitCode::SUCCESS
@@ -102,12 +110,12 @@ fn many(arguments: &Arguments) -> ExitCode {
             if seed >= end {
                 break;
             }
-            match run(&plan(arguments, seed), false) {
+            match run_part(arguments, &plan(arguments, seed), false) {
                 Ok(of_run) => summary.add(&of_run),
                 Err(failure) => {
                     stop.store(true, Ordering::Relaxed);
                     println!("seed {seed} fails: {}", failure.what);
-                    report(&plan(arguments, seed));
+                    report(arguments, &plan(arguments, seed));
                     break;
                 }
             }
@@ -131,7 +139,11 @@ fn many(arguments: &Arguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn report(plan: &Plan) {
+fn report(arguments: &Arguments, plan: &Plan) {
+    if arguments.authentication {
+        let _ = one(arguments, plan);
+        return;
+    }
     let (smaller, failure) = shrink(plan);
     if let Some(failure) = failure {
         print_log(&failure.log);

@@ -399,6 +399,9 @@ impl Actor {
 
     /// Asks the router itself.
     fn call_meta(&mut self, session: SessionNo, oracle: &mut Oracle) {
+        if oracle.has_authorizer(session) && self.random.u8(..20) == 0 {
+            return self.purge(session, oracle);
+        }
         let request = self.request();
         let other = self.random.usize(..oracle.sessions.len());
         let other = oracle.sessions[other].id.unwrap_or(1);
@@ -418,9 +421,7 @@ impl Actor {
             }
             _ => ("wamp.no.such.procedure", json!([])),
         };
-        if self.random.u8(..20) == 0 {
-            return self.purge(session, oracle);
-        }
+
         self.send(session, &json!([48, request, {}, procedure, arguments]), oracle);
     }
 
@@ -472,7 +473,7 @@ impl Actor {
     fn guard(&mut self, session: SessionNo, world: &mut World, oracle: &mut Oracle) {
         match self.random.u8(..40) {
             0 => self.disconnect(world, oracle),
-            1..=2 => self.purge(session, oracle),
+            1..=2 if oracle.has_authorizer(session) => self.purge(session, oracle),
             3..=30 => self.answer_one(session, oracle),
             _ if oracle.sessions[session].registrations.is_empty() => {
                 let request = self.request();

@@ -101,8 +101,9 @@ fn configuration(random: &mut fastrand::Rng) -> Config {
     config.limits.authentication_timeout = TIMEOUT;
     config.limits.authentication_grid = GRID;
     config.limits.throttle.failures_max = 0;
-    // Steps in which the clock jumps must not cut who is about to read why it was refused.
+    // Steps in which the clock jumps must not end what is about to happen: a HELLO, or the reading of an ABORT.
     config.limits.close_timeout = PATIENCE;
+    (config.limits.handshake_timeout, config.limits.rejoin_timeout) = (100 * PATIENCE, 100 * PATIENCE);
     match random.u8(..6) {
         0 => config.limits.authenticating_max = 1 + random.usize(..4),
         1 => config.limits.throttle.failures_max = 2,

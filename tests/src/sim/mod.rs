@@ -155,9 +155,18 @@ pub fn run(plan: &Plan, log: bool) -> Result<Summary, Box<Failure>> {
     }
     let mut summary = simulation.summary();
     if plan.seed % AUTHENTICATION_EVERY == 0 {
-        summary.add(&authentication::run(plan, log)?);
+        summary.add(&run_authentication(plan, log)?);
     }
     Ok(summary)
+}
+
+/// Runs a plan's clients against authenticators alone.
+///
+/// # Errors
+/// The first promise that is not kept.
+pub fn run_authentication(plan: &Plan, log: bool) -> Result<Summary, Box<Failure>> {
+    let _watched = watch::running(plan);
+    authentication::run(plan, log)
 }
 
 /// Of so many seeds one has a run with clients that authenticate as well.
@@ -193,18 +202,19 @@ impl Simulation {
             config.realms.iter_mut().for_each(|realm| realm.request_ids = RequestIds::Strict);
         }
         let pool = Pool::new(&mut random);
-        let model = (random.u8(..2) == 0).then(|| Model::new(&mut random, pool));
-        if let Some(model) = &model {
-            model.configure(&mut config);
-        }
         if pool.makes_realms {
-            let [first, second] = [config.realms.remove(0), config.realms.remove(0)];
-            let others = Realm { name: "realm".into(), ..second };
-            config.templates.push(RealmTemplate { policy: MatchPolicy::Exact, settings: first });
-            config.templates.push(RealmTemplate { policy: MatchPolicy::Prefix, settings: others });
+            let settings = Realm { name: "realm".into(), ..config.realms[0].clone() };
+            config.templates.push(RealmTemplate { policy: MatchPolicy::Prefix, settings });
+            config.realms.clear();
         }
         let octets = if random.bool() { 4 << 20 } else { 2048 };
         let bounds = LaneBounds { batches: plan.lane_batches, octets };
+        // Realms that are made would all have the roles of the one.
+        let has_roles = random.u8(..2) == 0 && !pool.makes_realms;
+        let model = has_roles.then(|| Model::new(&mut random, pool));
+        if let Some(model) = &model {
+            model.configure(&mut config);
+        }
         let world = World::new(config, plan.shards, bounds, random.u64(..));
         let actors = (0..plan.clients).map(|n| Actor::new(n, random.u64(..), is_strict, pool)).collect();
         Simulation { world, actors, oracle: Oracle::new(is_tight, model, log), random }

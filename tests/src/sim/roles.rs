@@ -124,6 +124,11 @@ impl Model {
         self.roles[role].asks
     }
 
+    /// Whether the authorizer is asked about anybody.
+    pub(crate) fn has_authorizer(&self) -> bool {
+        self.roles.values().any(|role| role.asks)
+    }
+
     /// What a session of this role may do.
     pub(crate) fn permit(&self, role: &str, session: u64, action: Action, pattern: &Pattern) -> Permit {
         let allowed = |is_allowed| if is_allowed { Permit::Yes } else { Permit::No };
@@ -237,7 +242,15 @@ fn universe() -> Vec<String> {
         newest = newest.iter().flat_map(|uri| components.iter().map(move |c| format!("{uri}.{c}"))).collect();
         all.extend(newest.iter().cloned());
     }
-    for uri in ["wamp.registration", "wamp.registration.q", "wamp.registrationq", "wamp.session.on_join"] {
+    for uri in [
+        "wamp.x",
+        "wamp.xq",
+        "wamp.x.q",
+        "wamp.registration",
+        "wamp.registration.q",
+        "wamp.registrationq",
+        "wamp.session.on_join",
+    ] {
         all.push(uri.into());
     }
     all.extend(super::pool::URIS.iter().map(|uri| uri.to_string()));

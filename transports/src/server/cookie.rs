@@ -161,6 +161,7 @@ impl CookieOptions {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     const DAY: Duration = Duration::from_secs(86_400);

@@ -109,12 +109,7 @@ impl Pending {
             return (None, Step::Refuse(Refusal::failed()));
         };
         match Verdict::read(answer, self.method) {
-            Verdict::Failed(why) => {
-                let (realm, method, authid) =
-                    (&*self.who.realm, self.method.name(), self.who.authid.as_deref());
-                tracing::warn!(realm, method, authid, %why, "a source of principals has not answered as it should");
-                (None, Step::Refuse(Refusal::failed()))
-            }
+            Verdict::Failed(why) => self.failed(&why),
             // It knows the principal, so nobody else is asked, and what follows is what follows for an unknown one.
             Verdict::Denied => self.decide(None, request, transport, env),
             Verdict::Unknown => self.walk_from(position + 1, request, transport, env),
@@ -125,10 +120,11 @@ impl Pending {
                     Some(Source::Http(_)) => HTTP,
                     _ => DYNAMIC,
                 };
-                let authid = self.outside_authid(&grant.authid, &request);
-                let found =
-                    authid.map(|authid| Found { authid, credential, grant, provider, is_listed: false });
-                self.decide(found, request, transport, env)
+                let Some(authid) = self.outside_authid(&grant.authid, &request) else {
+                    return self.failed("it has given no authid, and the client none");
+                };
+                let found = Found { authid, credential, grant, provider, is_listed: false };
+                self.decide(Some(found), request, transport, env)
             }
         }
     }
@@ -402,6 +398,13 @@ impl Pending {
         if let Some(cookie) = transport.issued_cookie.or(known) {
             store.remember(cookie, login, env.unix_millis);
         }
+    }
+
+    /// A source outside was of no use.
+    fn failed(&self, why: &str) -> Next {
+        let (realm, method, authid) = (&*self.who.realm, self.method.name(), self.who.authid.as_deref());
+        tracing::warn!(realm, method, authid, why, "a source of principals has not answered as it should");
+        (None, Step::Refuse(Refusal::failed()))
     }
 
     fn refuse(&self) -> Next {

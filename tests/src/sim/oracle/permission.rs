@@ -11,6 +11,8 @@ use crate::sim::roles::{AUTHORIZER, AUTHORIZER_TIMEOUT, Model, Permit};
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     permit: Permit,
+    /// The authorizer may be asked before it is known.
+    may_fail: bool,
     about: Vec<(Action, String)>,
     sent_at: Step,
     /// In nanoseconds.
@@ -36,6 +38,11 @@ impl Oracle {
     /// A session of `realm1` joins in a role.
     pub(crate) fn joins_as(&mut self, session: SessionNo, role: &'static str) {
         self.sessions[session].role = self.model.is_some().then_some(role);
+    }
+
+    /// Whether the authorizer is asked about anybody in a session's realm.
+    pub(crate) fn has_authorizer(&self, session: SessionNo) -> bool {
+        self.sessions[session].role.is_some() && self.model().is_some_and(Model::has_authorizer)
     }
 
     /// Whether the authorizer is asked about a session: what it has sent may be dropped when it ends.
@@ -68,10 +75,12 @@ impl Oracle {
         if self.sessions[session].role.is_none() {
             return;
         }
-        let permits = about.iter().map(|(action, pattern)| self.permit(session, *action, pattern));
-        let permit = permits.fold(Permit::Yes, Permit::and);
+        let permits: Vec<Permit> =
+            about.iter().map(|(action, pattern)| self.permit(session, *action, pattern)).collect();
+        let may_fail = permits.iter().any(|permit| matches!(permit, Permit::Asked(_)));
+        let permit = permits.into_iter().fold(Permit::Yes, Permit::and);
         let about = about.into_iter().map(|(action, pattern)| (action, pattern.uri)).collect();
-        let wanted = Wanted { permit, about, sent_at: self.step, sent_on: self.now };
+        let wanted = Wanted { permit, may_fail, about, sent_at: self.step, sent_on: self.now };
         self.sessions[session].wanted.insert((kind, request), wanted);
     }
 
@@ -113,8 +122,8 @@ impl Oracle {
         self.summary.refused += 1;
         match (uri, wanted.permit) {
             ("wamp.error.not_authorized", Permit::No | Permit::Asked(false)) => Ok(true),
-            ("wamp.error.authorization_failed", Permit::Asked(_))
-                if self.may_have_failed(session, &wanted) =>
+            ("wamp.error.authorization_failed", _)
+                if wanted.may_fail && self.may_have_failed(session, &wanted) =>
             {
                 self.summary.unauthorized += 1;
                 Ok(true)

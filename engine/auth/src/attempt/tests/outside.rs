@@ -204,7 +204,8 @@ fn anonymous_sessions_and_certificates_may_be_decided_outside() {
     // A session without any name joins under none.
     asked(client.hello(&["tls"], "", &[]));
     let answer = result(Value::Str("device".into()));
-    refused(client.answered(Answer::Result(answer.as_payload())));
+    let refusal = refused(client.answered(Answer::Result(answer.as_payload())));
+    assert_eq!(refusal.reason, "wamp.error.authentication_failed");
 }
 
 #[test]
