@@ -105,14 +105,16 @@ impl Identity {
         let variable = || std::env::var(SECRET_VARIABLE).ok().map(Secret);
         let secret = || {
             let secret = secret.or_else(variable).filter(|secret| !secret.0.is_empty());
-            secret.ok_or_else(|| format!("this method takes --secret, or {SECRET_VARIABLE} in the environment"))
+            secret
+                .ok_or_else(|| format!("this method takes --secret, or {SECRET_VARIABLE} in the environment"))
         };
         let credentials = match authmethod {
             AuthMethod::Anonymous => Credentials::Anonymous,
             AuthMethod::Ticket => Credentials::Ticket(secret()?),
             AuthMethod::Wampcra => Credentials::WampCra(secret()?, Arc::default()),
             AuthMethod::Cryptosign => {
-                let key = octets(secret()?.0.trim()).and_then(|seed| Ed25519KeyPair::from_seed_unchecked(&seed).ok());
+                let key = octets(secret()?.0.trim())
+                    .and_then(|seed| Ed25519KeyPair::from_seed_unchecked(&seed).ok());
                 let key = key.ok_or("the secret is no private key, expected 64 hexadecimal digits")?;
                 let public = hex(key.public_key().as_ref());
                 Credentials::Cryptosign(Arc::new(key), public)
@@ -196,7 +198,8 @@ fn derive(
 ) -> Result<String, String> {
     let refused = "the router's iterations or keylen are out of bounds";
     let iterations = u32::try_from(iterations).ok().and_then(NonZeroU32::new).ok_or(refused)?;
-    let key_bytes = usize::try_from(key_bytes).ok().filter(|bytes| (1..=1024).contains(bytes)).ok_or(refused)?;
+    let key_bytes =
+        usize::try_from(key_bytes).ok().filter(|bytes| (1..=1024).contains(bytes)).ok_or(refused)?;
     let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = &*last
         && (&known.salt, known.iterations, known.key_bytes) == (&salt, iterations, key_bytes)

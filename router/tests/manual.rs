@@ -63,11 +63,22 @@ const ALTERNATIVES: [(&str, &str); 8] = [
 /// Where the schema has the table of a heading.
 fn pointer(heading: &str) -> String {
     let lists = [
-        "listeners", "hooks", "realms", "disclose", "trust_levels", "history", "trust_roots", "mappings", "issuers",
-        "principals", "roles", "permissions",
+        "listeners",
+        "hooks",
+        "realms",
+        "disclose",
+        "trust_levels",
+        "history",
+        "trust_roots",
+        "mappings",
+        "issuers",
+        "principals",
+        "roles",
+        "permissions",
     ];
     let parts = heading.trim_matches(['[', ']']).split('.');
-    let parts = parts.map(|part| format!("/properties/{part}{}", if lists.contains(&part) { "/items" } else { "" }));
+    let parts =
+        parts.map(|part| format!("/properties/{part}{}", if lists.contains(&part) { "/items" } else { "" }));
     parts.collect()
 }
 
@@ -76,7 +87,10 @@ fn shown<'a>(example: &'a Value, heading: &str) -> Vec<&'a Value> {
     let mut found = vec![example];
     for part in heading.trim_matches(['[', ']']).split('.') {
         found = found.into_iter().filter_map(|table| table.get(part)).collect();
-        found = found.into_iter().flat_map(|one| one.as_array().map_or(vec![one], |list| list.iter().collect())).collect();
+        found = found
+            .into_iter()
+            .flat_map(|one| one.as_array().map_or(vec![one], |list| list.iter().collect()))
+            .collect();
     }
     found
 }
@@ -181,7 +195,10 @@ fn the_example_is_valid() {
         ("secrets/joe", "a ticket\n"),
         ("secrets/token", "a secret that the issuer shares with us\n"),
         ("people.toml", "[[principal]]\nauthid = \"ann\"\nrole = \"guest\"\nticket = \"another ticket\"\n"),
-        ("keys.json", r#"{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#),
+        (
+            "keys.json",
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+        ),
         (
             "issuer.pem",
             "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n",

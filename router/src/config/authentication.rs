@@ -16,11 +16,11 @@ use wampline_auth::{
 use wampline_shard::{SourceRules, Sources};
 
 use super::diagnostics::Diagnostics;
+use super::jwt;
 use super::lists::{List, Networks, SourceName};
 use super::principals::{self, PrincipalFile, place_of};
 use super::raw::authentication as raw;
 use super::secret::read_file;
-use super::jwt;
 
 /// Where something stands in the file.
 type Place = Option<Range<usize>>;
@@ -259,8 +259,7 @@ impl Builder<'_> {
             Err(error) => self.found.add(self.place.clone(), error.to_string()),
         }
         if !self.around.has_cookies {
-            let message =
-                "no listener gives cookies to browsers, expected a table [listeners.cookie] (or no method cookie)";
+            let message = "no listener gives cookies to browsers, expected a table [listeners.cookie] (or no method cookie)";
             self.found.add(self.place.clone(), message);
         }
     }
@@ -309,7 +308,9 @@ impl Builder<'_> {
                 self.asked_for_principals.push(method);
                 Some(Source::Principals(Arc::clone(&self.store)))
             }
-            SourceName::File(path) => self.file(place, &self.around.folder.join(path)).map(Source::Principals),
+            SourceName::File(path) => {
+                self.file(place, &self.around.folder.join(path)).map(Source::Principals)
+            }
             SourceName::Procedure(procedure) => {
                 let realm = self.authenticator_realm.as_ref().map(|(_, realm)| realm.clone());
                 let source = ProcedureSource {

@@ -50,7 +50,8 @@ pub(super) fn roles(
         if let Some(authorizer) = role.authorizer {
             let place = Some(authorizer.span());
             if allows_by_default {
-                let message = "the authorizer would decide what allow_by_default allows, expected one of them";
+                let message =
+                    "the authorizer would decide what allow_by_default allows, expected one of them";
                 found.add(place.clone(), message);
             }
             set_authorizer(&mut roles, id, authorizer.into_inner(), found);

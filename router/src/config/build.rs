@@ -12,9 +12,9 @@ use wampline_shard as shard;
 use wampline_transports::server::{CookieError, CookieOptions, Options, Origins};
 
 use super::address::{Address, collide};
+use super::authentication::Surroundings;
 use super::diagnostics::Diagnostics;
 use super::raw::{self, Protocol, Raw};
-use super::authentication::Surroundings;
 use super::realms::{self, Realms};
 use super::{Overrides, Settings, hooks};
 use crate::logging::LogSettings;

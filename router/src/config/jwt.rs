@@ -58,7 +58,12 @@ pub(super) fn issuer(
 }
 
 /// The keys of an issuer.
-fn keys(table: &mut raw::Issuer, place: &Place, folder: &Path, found: &mut Diagnostics) -> Option<Vec<JwtKey>> {
+fn keys(
+    table: &mut raw::Issuer,
+    place: &Place,
+    folder: &Path,
+    found: &mut Diagnostics,
+) -> Option<Vec<JwtKey>> {
     let mut keys = Vec::new();
     let (jwks_place, pem_place, secret_place) =
         (table.jwks.span(), table.public_key.span(), table.secret.span());
@@ -82,7 +87,10 @@ fn keys(table: &mut raw::Issuer, place: &Place, folder: &Path, found: &mut Diagn
     if let Some(path) = jwks {
         let path = folder.join(path);
         let read = read_file(&path, KEYS_BYTES_MAX);
-        take(&jwks_place, read.and_then(|json| JwtKey::from_jwks(&json).map_err(|error| format!("{path:?}: {error}"))));
+        take(
+            &jwks_place,
+            read.and_then(|json| JwtKey::from_jwks(&json).map_err(|error| format!("{path:?}: {error}"))),
+        );
     }
     match (pem, algorithm) {
         (Some(path), Some(algorithm)) => {
@@ -94,16 +102,23 @@ fn keys(table: &mut raw::Issuer, place: &Place, folder: &Path, found: &mut Diagn
             take(&pem_place, read.map(|key| vec![key]));
         }
         (Some(_), None) => {
-            take(&pem_place, Err("which algorithm the key is for is open, expected algorithm beside it".into()));
+            take(
+                &pem_place,
+                Err("which algorithm the key is for is open, expected algorithm beside it".into()),
+            );
         }
         (None, Some(_)) => {
-            take(&algorithm_place, Err("there is no key for this algorithm, expected public_key beside it".into()));
+            take(
+                &algorithm_place,
+                Err("there is no key for this algorithm, expected public_key beside it".into()),
+            );
         }
         (None, None) => {}
     }
     if let Some(secret) = secret {
         let read = secret.read(folder);
-        let read = read.and_then(|secret| JwtKey::hs256(secret.as_bytes()).map_err(|error| error.to_string()));
+        let read =
+            read.and_then(|secret| JwtKey::hs256(secret.as_bytes()).map_err(|error| error.to_string()));
         take(&secret_place, read.map(|key| vec![key]));
     }
     is_fine.then_some(keys)

@@ -83,8 +83,7 @@ impl Reader<'_> {
         if let Some(table) = table.wampcra {
             self.wampcra(&authid, &authid_place, table, &grant);
         }
-        for (table, dialect) in
-            [(table.wamp_scram, Dialect::Specification), (table.scram, Dialect::Crossbar)]
+        for (table, dialect) in [(table.wamp_scram, Dialect::Specification), (table.scram, Dialect::Crossbar)]
         {
             if let Some(table) = table {
                 self.scram(&authid, &authid_place, table, dialect, &grant);
@@ -143,7 +142,13 @@ impl Reader<'_> {
         });
     }
 
-    fn wampcra(&mut self, authid: &str, authid_place: &Place, table: toml::Spanned<raw::WampCra>, grant: &Grant) {
+    fn wampcra(
+        &mut self,
+        authid: &str,
+        authid_place: &Place,
+        table: toml::Spanned<raw::WampCra>,
+        grant: &Grant,
+    ) {
         let place = Some(table.span());
         let table = table.into_inner();
         let (secret_place, password_place, key_place) =
@@ -363,7 +368,8 @@ impl PrincipalFile {
     /// Has it read again when it changes. Its principals may have these roles alone, if any are given.
     pub(super) fn watched(self, roles: Option<Vec<String>>) -> Watched {
         Watched::principals(self.path, self.stamp, self.store, move |principals| {
-            let is_known = |role: &&str| roles.as_ref().is_none_or(|known| known.iter().any(|one| one == role));
+            let is_known =
+                |role: &&str| roles.as_ref().is_none_or(|known| known.iter().any(|one| one == role));
             match principals.roles().find(|role| !is_known(role)) {
                 Some(role) => Err(format!(" there is no role {role:?}, expected one of the realm's")),
                 None => Ok(()),

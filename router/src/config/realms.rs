@@ -149,7 +149,9 @@ fn check_name(
 fn check_granted(roles: &Roles, granted: &[(Place, String)], realm: &Place, found: &mut Diagnostics) {
     for (place, role) in granted.iter().filter(|(_, role)| !roles.contains(role)) {
         let place = place.clone().or_else(|| realm.clone());
-        let message = format!("there is no role {role:?} in this realm, expected one of [[realms.roles]], or a default_role");
+        let message = format!(
+            "there is no role {role:?} in this realm, expected one of [[realms.roles]], or a default_role"
+        );
         found.add(place, message);
     }
 }
@@ -159,7 +161,9 @@ fn note_authenticators(drafts: &mut [Draft], found: &mut Diagnostics) {
     let answering: Vec<(usize, Answering)> = drafts
         .iter_mut()
         .enumerate()
-        .flat_map(|(index, draft)| std::mem::take(&mut draft.procedures).into_iter().map(move |one| (index, one)))
+        .flat_map(|(index, draft)| {
+            std::mem::take(&mut draft.procedures).into_iter().map(move |one| (index, one))
+        })
         .collect();
     for (index, Answering { place, realm, procedure }) in answering {
         let draft = match realm {
@@ -169,7 +173,9 @@ fn note_authenticators(drafts: &mut [Draft], found: &mut Diagnostics) {
                     .iter_mut()
                     .find(|draft| draft.policy == MatchPolicy::Exact && draft.realm.name == name);
                 if draft.is_none() {
-                    let message = format!("there is no realm {name:?} to call {procedure:?} in, expected one of [[realms]]");
+                    let message = format!(
+                        "there is no realm {name:?} to call {procedure:?} in, expected one of [[realms]]"
+                    );
                     found.add(place.clone(), message);
                 }
                 draft

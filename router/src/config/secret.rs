@@ -194,7 +194,9 @@ mod tests {
         let place = read("\"very secret\"").unwrap();
         assert_eq!(format!("{place:?}"), "Here(..)");
         assert_eq!(&*place.read(Path::new("")).unwrap(), "very secret");
-        for wrong in ["\"\"", "4711", "{ env = \"\" }", "{ env = \"A\", file = \"B\" }", "{ vault = \"4711\" }"] {
+        for wrong in
+            ["\"\"", "4711", "{ env = \"\" }", "{ env = \"A\", file = \"B\" }", "{ vault = \"4711\" }"]
+        {
             let message = read(wrong).unwrap_err();
             assert!(!message.contains("4711") && message.contains("{ env = \"NAME\" }"), "{message}");
         }
@@ -206,10 +208,15 @@ mod tests {
         let found = read("{ env = \"CARGO_PKG_NAME\" }").unwrap().read(Path::new("")).unwrap();
         assert_eq!(&*found, "wampline");
         let missing = read("{ env = \"WAMPLINE_NO_SUCH\" }").unwrap().read(Path::new("")).unwrap_err();
-        assert_eq!(missing, "the environment variable \"WAMPLINE_NO_SUCH\" is not set, expected a secret in it");
+        assert_eq!(
+            missing,
+            "the environment variable \"WAMPLINE_NO_SUCH\" is not set, expected a secret in it"
+        );
         let folder = std::env::temp_dir().join(format!("wampline-secret-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        for (text, expected) in [("s3cret\n", Some("s3cret")), ("s3cret\r\n", Some("s3cret")), (" a ", Some(" a ")), ("\n", None)] {
+        for (text, expected) in
+            [("s3cret\n", Some("s3cret")), ("s3cret\r\n", Some("s3cret")), (" a ", Some(" a ")), ("\n", None)]
+        {
             std::fs::write(folder.join("secret"), text).unwrap();
             let found = read("{ file = \"secret\" }").unwrap().read(&folder);
             assert_eq!(found.ok().as_deref().map(String::as_str), expected, "{text:?}");

@@ -63,8 +63,7 @@ pub(crate) fn keygen(arguments: &KeygenArguments) -> ExitCode {
 
 /// The octets of hexadecimal digits.
 fn octets_of(digits: &str) -> Vec<u8> {
-    let octet = |pair: &[u8]| {
-        std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
-    };
+    let octet =
+        |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
     digits.as_bytes().chunks(2).filter_map(octet).collect()
 }

@@ -50,9 +50,8 @@ impl Setting for SourceName {
             Some(("hook", name)) => Some(SourceName::Hook(name.into())),
             Some(_) => None,
         });
-        source.ok_or_else(|| {
-            unexpected(value, r#""principals", "file:PATH", "procedure:URI" or "hook:NAME""#)
-        })
+        source
+            .ok_or_else(|| unexpected(value, r#""principals", "file:PATH", "procedure:URI" or "hook:NAME""#))
     }
 
     fn default() -> Option<SourceName> {

@@ -125,7 +125,8 @@ fn sources_that_are_none() {
             ("role.toml", "[[principal]]\nauthid = \"ann\"\nrole = \"ghost\"\nticket = \"t1cket\"\n"),
         ],
     );
-    let with = |ticket: &str| format!("[[realms]]\nname = \"r\"\n[realms.authentication]\nticket = {ticket}\n");
+    let with =
+        |ticket: &str| format!("[[realms]]\nname = \"r\"\n[realms.authentication]\nticket = {ticket}\n");
     let form = r#""principals", "file:PATH", "procedure:URI" or "hook:NAME""#;
     folder.check(
         &with("{ sources = [] }"),
@@ -181,7 +182,8 @@ fn methods_that_are_none() {
     )
     .unwrap_err();
     assert!(
-        report.lines[0].starts_with("w.toml:4:1: unknown field `kerberos`, expected one of `anonymous`, `ticket`"),
+        report.lines[0]
+            .starts_with("w.toml:4:1: unknown field `kerberos`, expected one of `anonymous`, `ticket`"),
         "{report}"
     );
     check(&with(""), &["w.toml:3:1: there is no method, expected at least one (or no such table)"]);
@@ -229,10 +231,7 @@ fn principals_are_checked() {
             r#"{ authid = "ann", role = "user", wampcra = { password = "hidden", salt = "saltsalt", iterations = 10 } }"#,
             "6:99: 10 is out of range, expected an integer from 1000 to 10000000",
         ),
-        (
-            r#"{ authid = "ann", role = "user", wampcra = { password = "hidden" } }"#,
-            "6:44: salt is missing",
-        ),
+        (r#"{ authid = "ann", role = "user", wampcra = { password = "hidden" } }"#, "6:44: salt is missing"),
         (
             r#"{ authid = "ann", role = "user", cryptosign = ["nokey"] }"#,
             "6:48: key must be 64 hexadecimal digits, an ed25519 public key",
@@ -378,7 +377,9 @@ fn networks_are_checked() {
     check(
         "[[realms]]\nname = \"r\"\nnetworks = [\"10.0.0.1/8\", \"localhost\", 7]\nauthentication.anonymous.networks = []\n",
         &[
-            &format!("w.toml:3:13: 10.0.0.1/8 has bits beyond its prefix: is 10.0.0.0/8 meant?, expected {form}"),
+            &format!(
+                "w.toml:3:13: 10.0.0.1/8 has bits beyond its prefix: is 10.0.0.0/8 meant?, expected {form}"
+            ),
             &format!(
                 "w.toml:3:27: \"localhost\" is neither an address, nor a network such as 10.0.0.0/8, nor \"unix\", expected {form}"
             ),
