@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use wampline_wire::Serializer;
 
+use crate::auth::AuthArguments;
 use crate::stamp::STAMP_BYTES;
 
 /// Where results go, beside the table on standard output.
@@ -33,9 +34,11 @@ pub(crate) struct Common {
     /// the same octets without WAMP (rpc and pubsub only)
     #[arg(long, value_name = "URL")]
     pub(crate) url: String,
-    /// The realm to join, anonymously
+    /// The realm to join
     #[arg(long, default_value = "realm1")]
     pub(crate) realm: String,
+    #[command(flatten)]
+    pub(crate) auth: AuthArguments,
     /// The serializer of every session for which no other is given
     #[arg(long, value_enum, default_value_t = SerializerName::Msgpack)]
     pub(crate) serializer: SerializerName,

@@ -14,6 +14,7 @@ use wampline_driver::DriverChoice;
 
 use crate::config::{Address, Named, Overrides, SHARDS_MAX};
 use crate::logging::{LogFilter, LogFormat};
+use crate::tools::{AUTHZ_HELP, AuthzCheckArguments, HASH_HELP, HashArguments, KEYGEN_HELP, KeygenArguments};
 
 /// What the process is asked to do.
 #[derive(Debug)]
@@ -24,6 +25,12 @@ pub enum Invocation {
     Check(PathBuf),
     /// Print the JSON Schema of the configuration.
     Schema,
+    /// Make a key pair.
+    Keygen(KeygenArguments),
+    /// Make records of a password.
+    Hash(HashArguments),
+    /// Explain what a role may do.
+    AuthzCheck(AuthzCheckArguments),
     /// Be a WebSocket echo server.
     Testee(ServeArguments),
 }
@@ -55,6 +62,11 @@ pub fn parse(arguments: impl IntoIterator<Item: Into<OsString> + Clone>) -> Resu
                     "'check' needs the file to check: wampline check --config FILE",
                 )
             })
+        }
+        Some(Command::Keygen(arguments)) => flags.none("keygen").map(|()| Invocation::Keygen(arguments)),
+        Some(Command::Hash(arguments)) => flags.none("hash").map(|()| Invocation::Hash(arguments)),
+        Some(Command::Authz { command: AuthzCommand::Check(arguments) }) => {
+            flags.none("authz").map(|()| Invocation::AuthzCheck(arguments))
         }
         Some(Command::Schema) if flags.config.is_some() => Err(not_for("--config", "schema")),
         Some(Command::Schema) => flags.only_config("schema").map(|()| Invocation::Schema),
@@ -93,9 +105,27 @@ enum Command {
     /// Print the JSON Schema of the configuration file
     #[command(after_help = SCHEMA_HELP)]
     Schema,
+    /// Make a key pair for cryptosign: the private key into a file, the public key to standard output
+    #[command(after_help = KEYGEN_HELP)]
+    Keygen(KeygenArguments),
+    /// Make of a password on standard input what a configuration holds in its place
+    #[command(after_help = HASH_HELP)]
+    Hash(HashArguments),
+    /// Ask what a configuration permits
+    Authz {
+        #[command(subcommand)]
+        command: AuthzCommand,
+    },
     /// Run a WebSocket echo server over the router's own transport code, for conformance suites
     #[command(after_help = TESTEE_HELP)]
     Testee(Flags),
+}
+
+#[derive(Debug, Subcommand)]
+enum AuthzCommand {
+    /// Tell whether sessions of a role may do something, and which rule decides
+    #[command(after_help = AUTHZ_HELP)]
+    Check(AuthzCheckArguments),
 }
 
 #[derive(Debug, Args)]
@@ -144,6 +174,14 @@ impl Flags {
                 log_format: self.log_format,
             },
         }
+    }
+
+    /// Refuses flags before a subcommand that has its own.
+    fn none(&self, subcommand: &str) -> Result<(), clap::Error> {
+        if self.config.is_some() {
+            return Err(not_for("--config", subcommand));
+        }
+        self.only_config(subcommand)
     }
 
     /// Refuses flags that a subcommand that serves nothing would ignore.
@@ -202,6 +240,9 @@ Examples:
   wampline --driver epoll                    without io_uring
   wampline run --config wampline.toml        with a configuration file
   wampline check --config wampline.toml      what is wrong with it, with line and column
+  wampline keygen joe.key                    a key pair for cryptosign
+  wampline hash < password                   records of a password, for the configuration
+  wampline authz check --config wampline.toml --realm realm1 --role guest --action call --uri com.example.add
 
 Signals:
   SIGTERM, SIGINT, SIGHUP   say goodbye to every client and exit; a second one exits at once
@@ -322,6 +363,10 @@ mod tests {
             ("--driver epoll schema", "'--driver' has no meaning for 'schema'"),
             ("--log-format yaml", "[possible values: text, json]"),
             ("--log-level loud", "is not a log level"),
+            ("--config a keygen f", "'--config' has no meaning for 'keygen'"),
+            ("hash --method ticket", "[possible values: wampcra, wamp-scram, scram]"),
+            ("authz check --config a --role b --action call", "--realm"),
+            ("authz check --config a --realm r --role b --action fly --uri x", "[possible values: call,"),
             ("serve", "unrecognized subcommand"),
             ("--verbose", "unexpected argument"),
             ("run --config", "a value is required"),
@@ -340,6 +385,9 @@ mod tests {
             ("--help", "[possible values: auto, uring, epoll]"),
             ("run --help", "endpoint=127.0.0.1:8080"),
             ("testee --help", "echo"),
+            ("keygen --help", "mode 0600"),
+            ("hash --help", "wampline hash < password"),
+            ("authz check --help", "the authorizer decides"),
             ("--version", env!("CARGO_PKG_VERSION")),
         ] {
             let shown = parse(line).unwrap_err();

@@ -6,6 +6,8 @@ pub const OK: u8 = 0;
 pub const FAILED: u8 = 1;
 /// io_uring was asked for and is missing or denied.
 pub const NO_URING: u8 = 2;
+/// `authz check`: not the configuration decides, but an authorizer.
+pub const UNDECIDED: u8 = 3;
 /// The command line is not valid.
 pub const USAGE: u8 = 64;
 

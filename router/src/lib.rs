@@ -11,6 +11,7 @@ pub mod logging;
 mod serve;
 mod testee;
 mod tls;
+pub mod tools;
 pub mod watch;
 
 use std::io::Write;
@@ -37,6 +38,9 @@ pub fn main(started: Instant) -> ExitCode {
             Err(report) => complain(&report),
         },
         Invocation::Schema => say(&format!("{:#}", config::schema())),
+        Invocation::Keygen(arguments) => tools::keygen(&arguments),
+        Invocation::Hash(arguments) => tools::hash(&arguments),
+        Invocation::AuthzCheck(arguments) => tools::authz_check(&arguments),
     }
 }
 

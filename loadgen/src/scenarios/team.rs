@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-use crate::auth::{Credentials, Identity};
+use crate::auth::Identity;
 use crate::control::Control;
 use crate::options::Common;
 use crate::procfs::Process;
@@ -37,13 +37,14 @@ impl<W: Workload> Team<W> {
             ));
         }
         let target = Target::new(common)?;
+        let identity = Identity::new(&common.realm, &common.auth)?;
         let count = workloads.len();
         let mut workers = Vec::with_capacity(count);
         let mut wakers = Vec::with_capacity(count);
         for (index, workload) in workloads.into_iter().enumerate() {
             let plan = Plan {
                 target: target.clone(),
-                identity: Identity { realm: common.realm.clone(), credentials: Credentials::Anonymous },
+                identity: identity.clone(),
                 worker: index,
                 core: common.pin.as_ref().map(|cores| cores.0[index % cores.0.len()]),
                 is_busy: common.busy_poll,

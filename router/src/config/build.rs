@@ -6,24 +6,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use toml::Spanned;
+use wampline_auth::DecoySecret;
 use wampline_driver::{DriverConfig, Endpoint};
 use wampline_shard as shard;
 use wampline_transports::server::{CookieError, CookieOptions, Options, Origins};
 
 use super::address::{Address, collide};
+use super::authentication::Surroundings;
 use super::diagnostics::Diagnostics;
 use super::raw::{self, Protocol, Raw};
-use super::realm::check_realm;
-use super::rules;
-use super::{Overrides, Settings};
+use super::realms::{self, Realms};
+use super::{Overrides, Settings, hooks};
 use crate::logging::LogSettings;
 use crate::tls::{self, Part};
 
 /// Where the built-in listener listens.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
-
-/// The built-in realm.
-const REALM_DEFAULT: &str = "realm1";
 
 /// Listeners at most: they are counted in 16 bits, and each costs an accepting socket per shard.
 const LISTENERS_MAX: usize = 64;
@@ -37,7 +35,14 @@ pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut 
     let router = raw.router;
     let (limits, message_bytes_max) = limits(raw.limits, found);
     let listeners = listeners(raw.listeners, folder, message_bytes_max, found);
-    let realms = realms(raw.realms, found);
+    let (hooks, hook_names) = hooks::hooks(raw.hooks, folder, found);
+    let around = Surroundings {
+        folder,
+        hooks: &hook_names,
+        decoys: &decoy_secret(),
+        has_cookies: listeners.iter().any(|listener| listener.engine.transport.cookie.is_some()),
+    };
+    let Realms { realms, templates, watched } = realms::realms(raw.realms, around, found);
     let (listeners, endpoints) = addressed(listeners, overrides, found);
 
     let configured = router.shards.get(found);
@@ -45,14 +50,13 @@ pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut 
     let pin = router.pin.get(found).unwrap_or(shards.is_none());
     let configured = router.driver.get(found);
     let driver = overrides.driver.unwrap_or(configured);
-    let driver =
-        DriverConfig { driver, shards, pin, spin: router.spin.get(found), endpoints, hooks: Vec::new() };
+    let driver = DriverConfig { driver, shards, pin, spin: router.spin.get(found), endpoints, hooks };
     let (filter, format) = (router.log.level.get(found), router.log.format.get(found));
     Settings {
         engine: shard::Config {
             listeners,
             realms,
-            templates: Vec::new(),
+            templates,
             limits,
             agent: concat!("Wampline-", env!("CARGO_PKG_VERSION")).into(),
         },
@@ -63,8 +67,15 @@ pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut 
             filter: overrides.log_filter.clone().unwrap_or(filter),
             format: overrides.log_format.unwrap_or(format),
         },
-        watched: Vec::new(),
+        watched,
     }
+}
+
+/// What decoys are made from: drawn anew for each process.
+fn decoy_secret() -> DecoySecret {
+    let mut octets = [0; 32];
+    aws_lc_rs::rand::fill(&mut octets).expect("invariant: the system has random numbers");
+    DecoySecret::new(octets)
 }
 
 /// The bounds, and the message limit.
@@ -86,7 +97,19 @@ fn limits(raw: raw::Limits, found: &mut Diagnostics) -> (shard::Limits, usize) {
         calls_per_callee_queued_bytes_max: raw.calls_per_callee_queued_bytes_max.get(found),
         rerouting_bytes_max: raw.rerouting_bytes_max.get(found),
         inputs_per_session_max: raw.inputs_per_session_max.get(found),
-        ..shard::Limits::default()
+        realms_max: raw.realms_made_max.get(found),
+        requests_held_bytes_max: raw.requests_held_bytes_max.get(found),
+        authorizer_answers_max: raw.authorizer_answers_max.get(found),
+        questions_per_shard_max: raw.questions_per_shard_max.get(found),
+        authentication_timeout: raw.authentication_timeout.get(found),
+        authenticating_max: raw.authenticating_max.get(found),
+        authentication_grid: raw.authentication_grid.get(found),
+        throttle: shard::ThrottleRules {
+            failures_max: u32::try_from(raw.authentication_failures_max.get(found)).unwrap_or(u32::MAX),
+            window: raw.authentication_failures_window.get(found),
+            block: raw.authentication_block.get(found),
+            sources_max: raw.authentication_sources_max.get(found),
+        },
     };
     (limits, raw.message_bytes_max.get(found))
 }
@@ -250,52 +273,6 @@ fn terminate_tls(
         }
     };
     (config, binding)
-}
-
-fn realms(raw: Option<Spanned<Vec<raw::Realm>>>, found: &mut Diagnostics) -> Vec<shard::Realm> {
-    let Some(raw) = raw else {
-        return vec![shard::Realm::new(REALM_DEFAULT)];
-    };
-    if raw.get_ref().is_empty() {
-        found.add(Some(raw.span()), "the list is empty, expected at least one realm (or no such key)");
-    }
-    let mut realms = Vec::new();
-    let mut names = std::collections::HashSet::new();
-    for raw in raw.into_inner() {
-        let place = raw.name.span();
-        let (uri_rules, request_ids) = (raw.uri_rules.get(found), raw.request_ids.get(found));
-        let meta = raw.meta.get(found);
-        let (call_timeout, call_timeout_max) = (raw.call_timeout.get(found), raw.call_timeout_max.get(found));
-        let features = raw.features.get(found);
-        let retained = shard::RetainedLimits {
-            events_max: raw.retained.events_max.get(found),
-            octets_max: raw.retained.bytes_max.take(found).unwrap_or_default(),
-            ttl: raw.retained.ttl.get(found),
-        };
-        let disclosure = rules::disclosure(raw.disclose, uri_rules, found);
-        let trust_levels = rules::trust_levels(raw.trust_levels, uri_rules, found);
-        let history = rules::history(raw.history, uri_rules, found);
-        let Some(name) = raw.name.take(found) else { continue };
-        if let Err(message) = check_realm(&name, uri_rules) {
-            found.add(place, message);
-        } else if !names.insert(name.clone()) {
-            found.add(place, format!("the realm {name:?} is there already, expected another name"));
-        }
-        realms.push(shard::Realm {
-            uri_rules,
-            request_ids,
-            call_timeout,
-            call_timeout_max,
-            features,
-            disclosure,
-            trust_levels,
-            retained,
-            history,
-            meta,
-            ..shard::Realm::new(&name)
-        });
-    }
-    realms
 }
 
 /// Gives every listener its endpoint, after the command line has had its say.

@@ -40,6 +40,11 @@ impl Diagnostics {
         self.items.is_empty()
     }
 
+    /// How many findings there are.
+    pub(super) fn count(&self) -> usize {
+        self.items.len()
+    }
+
     /// Renders the findings against the text that they are about.
     pub(super) fn into_report(mut self, source: &Source) -> Report {
         self.items.sort_by_key(|item| item.span.as_ref().map(|span| span.start));

@@ -12,7 +12,11 @@ use serde_json::json;
 use toml::{Spanned, Value};
 
 use super::diagnostics::Diagnostics;
-use super::values::{Choice, Named, Setting, unexpected};
+use super::values::{Choice, Named, Setting, Text, unexpected};
+
+mod access;
+
+pub(super) use access::{Allowed, Networks, SourceName, Sources};
 
 /// What a list holds.
 pub(super) trait Elements {
@@ -39,21 +43,33 @@ pub(super) struct List<K: Elements> {
 impl<K: Elements> List<K> {
     /// The elements in their order. What is wrong with them goes to `found`.
     pub(super) fn get(self, found: &mut Diagnostics) -> Vec<Out<K>> {
-        let Some(span) = self.span else { return K::default() };
+        self.placed(found).into_iter().map(|(_, element)| element).collect()
+    }
+
+    /// The elements in their order, each with its place; those of the default have none.
+    pub(super) fn placed(self, found: &mut Diagnostics) -> Vec<(Option<Range<usize>>, Out<K>)> {
+        let Some(span) = self.span else {
+            return K::default().into_iter().map(|element| (None, element)).collect();
+        };
         if self.elements.is_empty() && !K::MAY_BE_EMPTY {
             found.add(Some(span), "the list is empty, expected at least one element (or no such key)");
         }
-        let mut list = Vec::with_capacity(self.elements.len());
+        let mut list: Vec<(Option<Range<usize>>, Out<K>)> = Vec::with_capacity(self.elements.len());
         for (span, value) in self.elements {
             match K::Element::read(&value) {
-                Ok(element) if list.contains(&element) => {
+                Ok(element) if list.iter().any(|(_, other)| *other == element) => {
                     found.add(Some(span), format!("{value} is in the list twice, expected it once"));
                 }
-                Ok(element) => list.push(element),
+                Ok(element) => list.push((Some(span), element)),
                 Err(message) => found.add(Some(span), message),
             }
         }
         list
+    }
+
+    /// Where the list stands; `None` when the default holds.
+    pub(super) fn span(&self) -> Option<Range<usize>> {
+        self.span.clone()
     }
 }
 
@@ -83,13 +99,17 @@ impl<K: Elements> JsonSchema for List<K> {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let mut items = K::Element::schema();
         items.remove("default");
-        json_schema!({
+        let mut schema = json_schema!({
             "type": "array",
             "items": items,
             "uniqueItems": true,
             "minItems": usize::from(!K::MAY_BE_EMPTY),
-            "default": K::default_json(),
-        })
+        });
+        // A default that could not be written says that absence has a meaning of its own.
+        if K::MAY_BE_EMPTY || !K::default().is_empty() {
+            schema.insert("default".into(), K::default_json());
+        }
+        schema
     }
 }
 
@@ -106,6 +126,22 @@ impl<T: Named + Debug> Elements for Names<T> {
     }
     fn default_json() -> serde_json::Value {
         T::CHOICES.iter().map(|(name, _)| *name).collect()
+    }
+}
+
+/// Texts that are not empty; absent: none.
+#[derive(Debug)]
+pub(super) struct Texts;
+
+impl Elements for Texts {
+    type Element = Text;
+    const MAY_BE_EMPTY: bool = false;
+
+    fn default() -> Vec<String> {
+        Vec::new()
+    }
+    fn default_json() -> serde_json::Value {
+        json!([])
     }
 }
 

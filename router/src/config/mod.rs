@@ -6,12 +6,19 @@
 //! one. Nothing here binds a socket or keeps a file open.
 
 mod address;
+mod authentication;
+mod authorization;
 mod build;
 mod diagnostics;
+mod hooks;
+mod jwt;
 mod lists;
+mod principals;
 mod raw;
 mod realm;
+mod realms;
 mod rules;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -100,13 +107,31 @@ pub fn parse(source: &Source, folder: &Path, overrides: &Overrides) -> Result<Se
             }
         }
         Err(error) => {
-            // The only lists are TOML's; "sequence" is serde's word.
-            let message =
-                error.message().replace('\n', ", ").replace("expected a sequence", "expected a list");
-            found.add(Some(error.span().unwrap_or(0..0)), message);
+            found.add(Some(error.span().unwrap_or(0..0)), without_values(error.message()));
         }
     }
     Err(found.into_report(source))
+}
+
+/// What TOML's reader says, without the values that it quotes: one may be a secret that stands in the wrong place.
+fn without_values(message: &str) -> String {
+    // The only lists are TOML's; "sequence" is serde's word.
+    let message = message.replace('\n', ", ").replace("expected a sequence", "expected a list");
+    let quoting = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    match quoting.and_then(|rest| Some((rest, rest.rsplit_once(", expected ")?.1))) {
+        Some((rest, expected)) => {
+            let kind = rest.split([' ', ',']).next().unwrap_or_default();
+            let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+            let kind = match kind {
+                "sequence" => "list",
+                "map" => "table",
+                "floating" => "number",
+                kind => kind,
+            };
+            format!("{article} {kind} is not valid here, expected {expected}")
+        }
+        None => message,
+    }
 }
 
 /// The JSON Schema of the configuration file.

@@ -3,6 +3,9 @@
 //! This is the one place where keys are declared: the reader, the JSON Schema (`wampline schema`) and the test that keeps
 //! `docs/configuration.md` complete all follow from it. What the values mean together is [`super::build`]'s business.
 
+pub(super) mod authentication;
+pub(super) mod authorization;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
@@ -41,6 +44,9 @@ pub(super) struct Raw {
     /// Where and how clients connect. Without any there is one on 127.0.0.1:8080.
     #[schemars(with = "Vec<Listener>", length(min = 1))]
     pub listeners: Option<Spanned<Vec<Listener>>>,
+    /// Programs outside that know principals.
+    #[schemars(with = "Vec<authentication::Hook>")]
+    pub hooks: Vec<Spanned<authentication::Hook>>,
     /// The realms that exist. Without any there is `realm1`.
     #[schemars(with = "Vec<Realm>", length(min = 1))]
     pub realms: Option<Spanned<Vec<Realm>>>,
@@ -117,6 +123,28 @@ pub(super) struct Limits {
     pub rerouting_bytes_max: Checked<Size<0, { 4 << 30 }, { 32 << 20 }>>,
     /// Progressive calls of one session that have ended before their last chunk came.
     pub inputs_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 12 }>>,
+    /// Realms that are made from templates.
+    pub realms_made_max: Checked<Count<0, 65_536, { 1 << 10 }>>,
+    /// From HELLO to WELCOME or ABORT, where a client has something to prove.
+    pub authentication_timeout: Checked<Span<{ 100 * MS }, { H }, { 5 * S }>>,
+    /// Clients that authenticate at a time.
+    pub authenticating_max: Checked<Count<1, COUNT_MAX, { 1 << 13 }>>,
+    /// Where somebody outside is asked, answers to the client go out when a multiple of this has passed.
+    pub authentication_grid: Checked<Span<0, { 5 * S }, { 100 * MS }>>,
+    /// So many failures within `authentication_failures_window` block the source; 0: no bound.
+    pub authentication_failures_max: Checked<Count<0, { u32::MAX as u64 }, 10>>,
+    /// See `authentication_failures_max`.
+    pub authentication_failures_window: Checked<Span<{ 10 * MS }, { H }, { S }>>,
+    /// How long a source is turned away then.
+    pub authentication_block: Checked<Span<{ 10 * MS }, { 24 * H }, { 10 * S }>>,
+    /// Sources whose failures are counted at a time.
+    pub authentication_sources_max: Checked<Count<1, COUNT_MAX, { 1 << 16 }>>,
+    /// Questions to authenticators, authorizers and hooks that wait for an answer, per shard.
+    pub questions_per_shard_max: Checked<Count<1, COUNT_MAX, { 1 << 12 }>>,
+    /// Octets of the requests of one session that wait for an authorizer's answer.
+    pub requests_held_bytes_max: Checked<Size<{ 1 << 10 }, { 4 << 30 }, { 64 << 10 }>>,
+    /// Answers of authorizers that each shard keeps for each realm.
+    pub authorizer_answers_max: Checked<Count<1, COUNT_MAX, { 1 << 16 }>>,
 }
 
 /// An address to listen on, and what is answered there.
@@ -238,6 +266,26 @@ pub(super) struct Realm {
     /// Which subscriptions have a history of their events.
     #[serde(default)]
     pub history: Vec<History>,
+    /// Whether this is one realm, or what realms are made like whose names match.
+    #[serde(default, rename = "match")]
+    pub policy: Checked<Choice<MatchPolicy>>,
+    /// Where clients may come from.
+    #[serde(default)]
+    pub networks: super::lists::List<super::lists::Networks>,
+    /// How clients prove who they are.
+    #[serde(default)]
+    #[schemars(with = "authentication::Authentication")]
+    pub authentication: Option<Spanned<authentication::Authentication>>,
+    /// Who may join.
+    #[serde(default)]
+    #[schemars(with = "Vec<authentication::Principal>")]
+    pub principals: Vec<Spanned<authentication::Principal>>,
+    /// What sessions may do, by role.
+    #[serde(default)]
+    pub roles: Vec<authorization::Role>,
+    /// The role of sessions whose own is not among `roles`.
+    #[serde(default)]
+    pub default_role: Checked<Text>,
 }
 
 /// What a realm retains at most.

@@ -13,6 +13,8 @@ use wampline_wire::Serializer;
 
 use super::*;
 
+mod access;
+
 fn with(text: &str, overrides: &Overrides) -> Result<Settings, Report> {
     let source = Source { name: "w.toml".into(), text: text.into() };
     parse(&source, Path::new("/etc/wampline"), overrides)
@@ -232,10 +234,10 @@ fn unknown_and_missing_keys_and_wrong_shapes() {
     );
     check("\n[[listeners]]\npaths = [\"/\"]", &["w.toml:2:1: missing field `listen`"]);
     check("[[realms]]\n", &["w.toml:1:1: missing field `name`"]);
-    check("router = 3", &["w.toml:1:10: invalid type: integer `3`, expected a table"]);
+    check("router = 3", &["w.toml:1:10: an integer is not valid here, expected a table"]);
     check(
         "[[listeners]]\nlisten = \"127.0.0.1:1\"\npaths = \"/\"",
-        &["w.toml:3:9: invalid type: string \"/\", expected a list"],
+        &["w.toml:3:9: a string is not valid here, expected a list"],
     );
     check("[router]\nshards = 1\nshards = 2", &["w.toml:3:1: duplicate key"]);
     check("[router", &["w.toml:1:8: unclosed table, expected `]`"]);

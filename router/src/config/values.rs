@@ -234,6 +234,28 @@ impl<T: Setting, const ON: bool> Setting for OrOff<T, ON> {
     }
 }
 
+/// A value of the kind `T` whose absence has a meaning of its own.
+#[derive(Debug)]
+pub(super) struct Optional<T>(std::marker::PhantomData<T>);
+
+impl<T: Setting> Setting for Optional<T> {
+    type Out = T::Out;
+
+    fn read(value: &Value) -> Result<T::Out, String> {
+        T::read(value)
+    }
+
+    fn default() -> Option<T::Out> {
+        None
+    }
+
+    fn schema() -> Schema {
+        let mut schema = T::schema();
+        schema.remove("default");
+        schema
+    }
+}
+
 /// One of a few names.
 pub trait Named: Copy + PartialEq + 'static {
     /// Every name and what it stands for; the first is the default.

@@ -10,6 +10,7 @@ txaio.use_asyncio()
 from autobahn.asyncio.rawsocket import WampRawSocketClientFactory  # noqa: E402
 from autobahn.asyncio.wamp import ApplicationSession  # noqa: E402
 from autobahn.asyncio.websocket import WampWebSocketClientFactory  # noqa: E402
+from autobahn.wamp.auth import create_authenticator  # noqa: E402
 from autobahn.wamp.exception import ApplicationError  # noqa: E402
 from autobahn.wamp.serializer import CBORSerializer, JsonSerializer, MsgPackSerializer  # noqa: E402
 from autobahn.wamp.types import CallOptions, CallResult, ComponentConfig, PublishOptions, RegisterOptions, SubscribeOptions  # noqa: E402
@@ -28,12 +29,31 @@ if "WAMPLINE_TEST_LOG" in os.environ:
 class Session(ApplicationSession):
     """Turns autobahn's callbacks into futures."""
 
-    def __init__(self, realm, loop):
+    def __init__(self, realm, loop, login=None):
         super().__init__(ComponentConfig(realm=realm))
+        self.login = login
+        self.authenticator = authenticator(login)
         self.joined = loop.create_future()
         self.left = loop.create_future()
         self.gone = loop.create_future()
         self.user_errors = []
+
+    def onConnect(self):
+        if self.login is None:
+            super().onConnect()
+        elif self.authenticator is None:
+            self.join(self.config.realm, [self.login.method], self.login.authid)
+        else:
+            self.join(self.config.realm, [self.login.method], self.login.authid, authextra=self.authenticator.authextra)
+
+    def onChallenge(self, challenge):
+        if self.authenticator is None:
+            return self.login.secret
+        return self.authenticator.on_challenge(self, challenge)
+
+    def onWelcome(self, welcome):
+        if self.authenticator is not None:
+            return self.authenticator.on_welcome(self, welcome.authextra)
 
     def onJoin(self, details):
         settle(self.joined, details)
@@ -57,12 +77,12 @@ class Session(ApplicationSession):
 
 class AutobahnPeer(Peer):
     @classmethod
-    async def join(cls, spec, endpoints, realm=REALM):
+    async def join(cls, spec, endpoints, realm=REALM, login=None):
         loop = asyncio.get_running_loop()
         txaio.config.loop = loop
         peer = cls()
         peer.spec = spec
-        peer.inner = Session(realm, loop)
+        peer.inner = Session(realm, loop, login)
         peer.transport, peer.protocol = await connect(spec, endpoints, peer.inner, loop)
         details = await asyncio.wait_for(peer.inner.joined, STEP_SECONDS)
         peer.session = details.session
@@ -136,6 +156,14 @@ class AutobahnPeer(Peer):
             return await asyncio.wait_for(future, STEP_SECONDS)
         except ApplicationError as error:
             raise CallError(error.error, error.args, error.kwargs) from error
+
+
+def authenticator(login):
+    """What autobahn answers challenges with; nothing for methods that it has none for."""
+    if login is None or login.method in ("anonymous", "tls", "cookie", "jwt"):
+        return None
+    names = {"ticket": "ticket", "wampcra": "secret", "scram": "password", "cryptosign": "privkey"}
+    return create_authenticator(login.method, authid=login.authid, **{names[login.method]: login.secret})
 
 
 async def connect(spec, endpoints, session, loop):

@@ -16,6 +16,10 @@ class Certificates:
     authority: str
     certificate: str
     key: str
+    client_certificate: str
+    client_key: str
+    # The SHA-256 of the client's certificate, in hexadecimal digits.
+    client_sha256: str
 
 
 def make_certificates(directory):
@@ -24,16 +28,23 @@ def make_certificates(directory):
     authority = sign("Wampline test authority", authority_key.public_key(), "Wampline test authority", authority_key, True)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = sign("localhost", key.public_key(), "Wampline test authority", authority_key, False)
-    paths = Certificates(str(directory / "authority.pem"), str(directory / "certificate.pem"), str(directory / "key.pem"))
+    client_key = ec.generate_private_key(ec.SECP256R1())
+    client = sign("device7", client_key.public_key(), "Wampline test authority", authority_key, False, is_client=True)
+    paths = Certificates(
+        *(str(directory / name) for name in ("authority.pem", "certificate.pem", "key.pem", "client.pem", "client-key.pem")),
+        client.fingerprint(hashes.SHA256()).hex(),
+    )
     Path(paths.authority).write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     Path(paths.certificate).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    Path(paths.key).write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    Path(paths.client_certificate).write_bytes(client.public_bytes(serialization.Encoding.PEM))
+    for path, private in ((paths.key, key), (paths.client_key, client_key)):
+        Path(path).write_bytes(
+            private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        )
     return paths
 
 
-def sign(subject, public_key, issuer, issuer_key, is_authority):
+def sign(subject, public_key, issuer, issuer_key, is_authority, *, is_client=False):
     now = datetime.datetime.now(datetime.timezone.utc)
     builder = (
         x509.CertificateBuilder()
@@ -48,7 +59,11 @@ def sign(subject, public_key, issuer, issuer_key, is_authority):
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .add_extension(key_usage(is_authority), critical=True)
     )
-    if not is_authority:
+    if is_client:
+        names = [x509.DNSName(f"{subject}.example.com")]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+    elif not is_authority:
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 from .peers import REALM, STEP_SECONDS, CallError, Event, JoinError, Peer, Subscription
@@ -90,7 +91,7 @@ class NodePeer(Peer):
     handles = itertools.count(1)
 
     @classmethod
-    async def join(cls, spec, endpoints, node, realm=REALM):
+    async def join(cls, spec, endpoints, node, realm=REALM, login=None):
         peer = cls()
         peer.spec = spec
         peer.node = node
@@ -100,7 +101,8 @@ class NodePeer(Peer):
         node.peers[peer.name] = peer
         target = {"url": endpoints.url(spec.transport)} if spec.transport in ("ws", "wss") else raw_target(spec, endpoints)
         try:
-            result = await peer.tell("join", client=spec.client, serializer=spec.serializer, target=target, realm=realm)
+            login = login and asdict(login)
+            result = await peer.tell("join", client=spec.client, serializer=spec.serializer, target=target, realm=realm, login=login)
         except CallError as error:
             raise JoinError(error.uri) from error
         peer.session = from_tagged(result["session"])

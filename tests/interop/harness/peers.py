@@ -25,6 +25,15 @@ class Spec:
         return self.client in ("autobahn", "xconn")
 
 
+@dataclass(frozen=True)
+class Login:
+    """What a client proves itself by: `secret` is a ticket, a password, a token, or a private key in hexadecimal digits."""
+
+    method: str
+    authid: str | None = None
+    secret: str | None = None
+
+
 class CallError(Exception):
     """An ERROR that answered a request."""
 

@@ -202,12 +202,14 @@ class WebSocket(Connection):
     CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
     @classmethod
-    async def open(cls, address, serializer="json"):
+    async def open(cls, address, serializer="json", extra=()):
+        """`extra`: further lines of the request's head."""
         reader, writer = await connect(address)
         key = base64.b64encode(os.urandom(16))
-        writer.write(cls.request(key, [f"wamp.2.{serializer}"]))
+        writer.write(cls.request(key, [f"wamp.2.{serializer}"], extra=extra))
         connection = cls(reader, writer, serializer)
         status, headers = await connection.read_head()
+        connection.headers = headers
         assert status == 101, f"101 expected, {status} came"
         accept = base64.b64encode(hashlib.sha1(key + cls.GUID).digest()).decode()
         assert headers["sec-websocket-accept"] == accept and headers["sec-websocket-protocol"] == f"wamp.2.{serializer}"

@@ -124,8 +124,10 @@ class Router:
 class Endpoints:
     """Where the listeners of one router are."""
 
-    def __init__(self, plain=None, secure=None, unix_path=None, authority=None):
+    def __init__(self, plain=None, secure=None, unix_path=None, authority=None, identity=None):
+        """`identity`: the certificate and key that clients show to TLS."""
         self.plain = plain
+        self.identity = identity
         self.secure = secure
         self.unix_path = unix_path
         self.authority = authority
@@ -142,7 +144,10 @@ class Endpoints:
         return f"{transport}://{host}:{port}" + ("/ws" if transport in ("ws", "wss") else "")
 
     def client_tls(self):
-        return ssl.create_default_context(cafile=self.authority)
+        context = ssl.create_default_context(cafile=self.authority)
+        if self.identity:
+            context.load_cert_chain(*self.identity)
+        return context
 
 
 def start_plain(shards=2, *extra):

@@ -3,7 +3,7 @@
 import asyncio
 
 from wampproto import serializers
-from wampproto.auth import AnonymousAuthenticator
+from wampproto.auth import AnonymousAuthenticator, CryptoSignAuthenticator, TicketAuthenticator, WAMPCRAAuthenticator
 from xconn import types
 from xconn.async_client import connect
 from xconn.exception import ApplicationError
@@ -15,7 +15,7 @@ SERIALIZERS = {"json": serializers.JSONSerializer, "msgpack": serializers.MsgPac
 
 class XconnPeer(Peer):
     @classmethod
-    async def join(cls, spec, endpoints, realm=REALM):
+    async def join(cls, spec, endpoints, realm=REALM, login=None):
         peer = cls()
         peer.spec = spec
         peer.closed = asyncio.get_running_loop().create_future()
@@ -28,7 +28,7 @@ class XconnPeer(Peer):
             connect(
                 endpoints.url(spec.transport),
                 realm,
-                AnonymousAuthenticator(""),
+                authenticator(login),
                 SERIALIZERS[spec.serializer](),
                 disconnect_callback=on_disconnect,
             ),
@@ -99,6 +99,13 @@ class XconnPeer(Peer):
             return await asyncio.wait_for(awaitable, STEP_SECONDS)
         except ApplicationError as error:
             raise CallError(error.message, error.args, error.kwargs) from error
+
+
+def authenticator(login):
+    if login is None:
+        return AnonymousAuthenticator("")
+    kinds = {"ticket": TicketAuthenticator, "wampcra": WAMPCRAAuthenticator, "cryptosign": CryptoSignAuthenticator}
+    return kinds[login.method](login.authid, login.secret)
 
 
 async def echo(invocation):

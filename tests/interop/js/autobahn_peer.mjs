@@ -15,6 +15,7 @@ globalThis.WebSocket = class extends WebSocket {
   }
 };
 
+const nacl = load("tweetnacl");
 const net = load("net");
 const connect = net.connect;
 net.connect = (...args) => {
@@ -44,13 +45,14 @@ export class AutobahnPeer {
     this.notify = notify;
   }
 
-  async join({ target, serializer, realm }) {
+  async join({ target, serializer, realm, login }) {
     const transport = target.url
       ? { type: "websocket", url: target.url, serializers: [SERIALIZERS[serializer]()] }
       : { type: "rawsocket", ...target };
     this.#connection = new autobahn.Connection({
       transports: [transport],
       realm,
+      ...identity(login),
       max_retries: 0,
       on_user_error: () => {},
       on_internal_error: () => {},
@@ -127,6 +129,25 @@ export class AutobahnPeer {
       throw error;
     }
   }
+}
+
+// What a connection says of who it is, and how it answers challenges.
+function identity(login) {
+  if (!login) return {};
+  const { method, authid, secret } = login;
+  const key = method === "cryptosign" ? nacl.sign.keyPair.fromSeed(Buffer.from(secret, "hex")) : null;
+  const answers = {
+    ticket: () => secret,
+    wampcra: ({ challenge, salt, iterations, keylen }) =>
+      autobahn.auth_cra.sign(salt ? autobahn.auth_cra.derive_key(secret, salt, iterations, keylen) : secret, challenge),
+    cryptosign: (extra) => autobahn.auth_cryptosign.sign_challenge(key, extra),
+  };
+  return {
+    authmethods: [method],
+    authid: authid ?? undefined,
+    authextra: key ? { pubkey: autobahn.auth_cryptosign.public_key(key) } : undefined,
+    onchallenge: (_session, asked, extra) => answers[asked](extra),
+  };
 }
 
 function payloadOf(result) {

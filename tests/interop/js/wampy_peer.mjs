@@ -1,5 +1,7 @@
 // wampy.js behind the commands of peers.mjs.
 
+import { pathToFileURL } from "node:url";
+
 import { Failure, FAILURE_URI, UNAVAILABLE_URI } from "./failure.mjs";
 import { load } from "./modules.mjs";
 import { fromTagged, toTagged } from "./values.mjs";
@@ -9,6 +11,11 @@ const { Wampy } = load("wampy");
 const { JsonSerializer } = load("wampy/JsonSerializer.js");
 const { MsgpackSerializer } = load("wampy/MsgpackSerializer.js");
 const { CborSerializer } = load("wampy/CborSerializer.js");
+
+const nacl = load("tweetnacl");
+const cryptosign = load("wampy/cryptosign.js");
+// This module of wampy.js can only be imported.
+const wampcra = await import(pathToFileURL(load.resolve("wampy/cryptosign.js").replace(/dist.*$/, "dist/esm/auth/wampcra/wampy-cra.js")));
 
 const SERIALIZERS = {
   json: () => new JsonSerializer(),
@@ -28,11 +35,12 @@ export class WampyPeer {
     this.notify = notify;
   }
 
-  async join({ target, serializer, realm }) {
+  async join({ target, serializer, realm, login }) {
     const peer = this;
     let reason = null;
     this.#client = new Wampy(target.url, {
       realm,
+      ...identity(login),
       serializer: SERIALIZERS[serializer](),
       payloadSerializers: Object.fromEntries(Object.entries(SERIALIZERS).map(([name, make]) => [name, make()])),
       uriValidation: "loose",
@@ -117,6 +125,25 @@ export class WampyPeer {
       throw error;
     }
   }
+}
+
+// What a client says of who it is, and how it answers challenges.
+function identity(login) {
+  if (!login) return {};
+  const { method, authid, secret } = login;
+  const plugins = {
+    ticket: () => () => secret,
+    wampcra: () => wampcra.sign(secret),
+    cryptosign: () => cryptosign.sign(secret),
+  };
+  const key = method === "cryptosign" ? nacl.sign.keyPair.fromSeed(Buffer.from(secret, "hex")) : null;
+  return {
+    authid,
+    authmethods: [method],
+    authextra: key ? { pubkey: cryptosign.bytes2hex(key.publicKey) } : {},
+    authMode: "auto",
+    authPlugins: { [method]: plugins[method]() },
+  };
 }
 
 function payloadOf({ argsList, argsDict }) {
