@@ -1,5 +1,6 @@
 //! What the documentation refers to is there: links, headings, commands, scripts.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -87,6 +88,36 @@ fn paths_in_backquotes_exist() {
         }
     }
     assert_none("files that the documentation names exist", offences);
+}
+
+#[test]
+fn tests_that_the_conformance_pages_name_exist() {
+    let mut words: BTreeSet<String> = BTreeSet::new();
+    for file in files().iter().filter(|file| file.has_extension("rs") || file.has_extension("py")) {
+        let code = file.text();
+        words.extend(
+            code.split(|c: char| !is_of_a_name(c)).filter(|word| is_a_sentence(word)).map(Into::into),
+        );
+    }
+    let mut offences = Vec::new();
+    for document in markdown().iter().filter(|file| file.path.starts_with("docs/conformance")) {
+        let text = document.text();
+        let code =
+            text.split('`').skip(1).step_by(2).filter(|code| !code.contains('.') && !code.contains('/'));
+        let quoted = code.flat_map(|code| code.split(|c| !is_of_a_name(c)));
+        let missing = quoted.filter(|name| is_a_sentence(name) && !words.contains(*name));
+        offences.extend(missing.map(|name| format!("{}: {name}", document.path)));
+    }
+    assert_none("tests that the conformance pages name exist", offences);
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// Names of tests are sentences.
+fn is_a_sentence(word: &str) -> bool {
+    word.matches('_').count() >= 2
 }
 
 #[test]
