@@ -506,3 +506,63 @@ fn calls_of_one_caller_come_in_order_over_all_procedures() {
         stage.finish();
     }
 }
+
+#[test]
+fn calls_that_wait_go_to_who_takes_the_procedure_over() {
+    play(
+        r#"
+        a joins callee.registration_revocation
+        a> [64, 1, {"concurrency": 1}, "com.procedure"]
+        a< [65, 1, $old]
+        c> [48, 1, {}, "com.procedure", [1]]
+        c> [48, 2, {}, "com.procedure", [2]]
+        c> [48, 3, {}, "com.procedure", [3]]
+        a< [68, 1, $old, {}, [1]]
+        # Twice: it took over from somebody who took over.
+        b> [64, 1, {"force_reregister": true, "concurrency": 1}, "com.procedure"]
+        b< [65, 1, $r]
+        a< [67, 0, {"registration": $old, "reason": $_}]
+        b< [68, 1, $r, {}, [2]]
+        d> [64, 1, {"force_reregister": true}, "com.procedure"]
+        d< [65, 1, $new]
+        d< [68, 1, $new, {}, [3]]
+        a> [70, 1, {}, ["a"]]
+        c< [50, 1, {}, ["a"]]
+        b> [70, 1, {}, ["b"]]
+        c< [50, 2, {}, ["b"]]
+        d> [70, 1, {}, ["d"]]
+        c< [50, 3, {}, ["d"]]
+        "#,
+    );
+}
+
+#[test]
+fn a_call_that_found_a_queue_full_goes_to_who_takes_the_procedure_over() {
+    play_with(
+        |config| config.limits.calls_per_callee_queued_max = 1,
+        r#"
+        a> [64, 1, {"concurrency": 1, "invoke": "first"}, "com.procedure"]
+        a< [65, 1, $r]
+        b> [64, 1, {"concurrency": 1, "invoke": "first"}, "com.procedure"]
+        b< [65, 1, $r]
+        # One is invoked and one waits at each callee; the fourth waits where the first callee has sent it.
+        c> [48, 1, {}, "com.procedure", [1]]
+        c> [48, 2, {}, "com.procedure", [2]]
+        c> [48, 3, {}, "com.procedure", [3]]
+        c> [48, 4, {}, "com.procedure", [4]]
+        a< [68, 1, $r, {}, [1]]
+        b< [68, 1, $r, {}, [3]]
+        # A registration of another session is none that took over.
+        e> [64, 1, {"match": "prefix"}, "com."]
+        e< [65, 1, $_]
+        d> [64, 1, {"force_reregister": true}, "com.procedure"]
+        d< [65, 1, $new]
+        d< [68, 1, $new, {}, $first]
+        d< [68, 2, $new, {}, $second]
+        a eof
+        c< [8, 48, 1, {}, "wamp.error.canceled"]
+        b eof
+        c< [8, 48, 3, {}, "wamp.error.canceled"]
+        "#,
+    );
+}

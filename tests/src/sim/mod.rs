@@ -272,7 +272,8 @@ impl Simulation {
 
     /// Lets everything that is under way arrive, clients read and callees answer, until nothing happens any more.
     fn rest(&mut self) -> Result<(), String> {
-        // Now and then more time passes than any call may take.
+        // Now and then time passes in which some calls take too long.
+        let pause = Duration::from_millis(self.random.u64(1..=2 * u64::from(TIMEOUT_MILLIS_MAX)));
         let mut time_has_passed = (self.random.u8(..3) == 0).then_some(false);
         loop {
             // Part of the way in disorder, so that orderly turns do not hide what disorder does.
@@ -296,12 +297,12 @@ impl Simulation {
             }
             self.oracle.check_chunks()?;
             if time_has_passed == Some(false) {
-                self.world.advance(2 * Duration::from_millis(TIMEOUT_MILLIS_MAX.into()))?;
+                self.world.advance(pause)?;
                 time_has_passed = Some(true);
                 continue;
             }
             if time_has_passed.take() == Some(true) {
-                self.oracle.check_timed()?;
+                self.oracle.check_timed(nanos(pause))?;
             }
             for actor in &mut self.actors {
                 moved |= actor.finish_streams(&mut self.world, &mut self.oracle);

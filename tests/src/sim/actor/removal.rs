@@ -7,7 +7,8 @@ use super::{Actor, Oracle, SessionNo};
 impl Actor {
     /// Takes a subscription or registration from some session, describes one, or asks for its description.
     pub(super) fn meddle(&mut self, session: SessionNo, oracle: &mut Oracle) {
-        let n = self.random.usize(..oracle.sessions.len());
+        // Often itself, so that much is written about few.
+        let n = if self.random.bool() { session } else { self.random.usize(..oracle.sessions.len()) };
         let other = &oracle.sessions[n];
         let target = other.id.unwrap_or(1);
         let request = self.request();

@@ -5,7 +5,9 @@
 //! event is owed. Publications and calls carry their number in their arguments, so that every message can be told from
 //! every other.
 //!
-//! `broker.rs`, `retained.rs` and `dealer.rs` judge messages as they come; `rest.rs` judges what has not come when nothing moves any more.
+//! `broker.rs`, `retained.rs`, `dealer.rs` and `meta.rs` judge messages as they come; beside them are `chunks.rs` and `time.rs` (calls in chunks; their
+//! timeouts), `removal.rs` and `takeover.rs` (what is taken away, and by force), and `details.rs` (what is written of sessions and URIs).
+//! `rest.rs` judges what has not come when nothing moves any more.
 
 mod broker;
 mod chunks;

@@ -70,15 +70,16 @@ impl Oracle {
         }
     }
 
-    /// More time has passed than any call may take, and nobody has yielded anything: none that has a limit waits.
-    pub(crate) fn check_timed(&self) -> Verdict {
+    /// This much time has passed since everything was at rest, and nobody has yielded anything: no call waits that may take no
+    /// longer.
+    pub(crate) fn check_timed(&self, pause: u64) -> Verdict {
         for (n, session) in self.sessions.iter().enumerate() {
             if session.state != State::Open || session.ending_at.is_some() {
                 continue;
             }
             for pending in session.pending.values() {
                 if let Pending::Call(number) = pending
-                    && self.times.calls.contains_key(number)
+                    && self.times.calls.get(number).is_some_and(|timed| timed.span <= pause)
                 {
                     return Err(format!("at rest: call {number} of s{n} waits longer than it may"));
                 }
