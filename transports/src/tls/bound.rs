@@ -1,8 +1,8 @@
 //! TLS on the server's side with channel binding (RFC 9266): what both peers can derive from the keys of this very connection and
 //! nobody in between can.
 //!
-//! rustls hands out keying material ([`rustls::ServerConnection::export_keying_material`]) from connections with buffers of their
-//! own only, not from those without, which [`super::machine`] walks. So listeners that offer binding run on this machine and pay
+//! rustls hands out keying material (`export_keying_material`) from connections with buffers of their
+//! own only, not from those without, which `machine` walks. So listeners that offer binding run on this machine and pay
 //! for it: 5.3 KB more per idle connection (measured; 4 KiB of it is the buffer of rustls), and octets are copied once more on the way
 //! in and out. Considered and left: deriving the value from what `rustls::KeyLog` is told, which would have the secrets of every
 //! connection pass through a trait made for debugging, and repeat the key schedule here, for TLS 1.3 alone.

@@ -4,7 +4,7 @@
 //! connection holds no buffer here. Certificates and keys come as PEM octets, never from files. TLS 1.2 and 1.3; no early
 //! data, which could be replayed.
 //!
-//! Where a listener offers channel binding, its connections have buffers after all; [`bound`] says why.
+//! Where a listener offers channel binding, its connections have buffers after all; `bound` says why.
 
 mod bound;
 mod certificate;
