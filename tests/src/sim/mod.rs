@@ -154,7 +154,7 @@ pub fn run(plan: &Plan, log: bool) -> Result<Summary, Box<Failure>> {
         return Err(Box::new(Failure { what, log: simulation.oracle.take_log() }));
     }
     let mut summary = simulation.summary();
-    if plan.seed % AUTHENTICATION_EVERY == 0 {
+    if plan.seed.is_multiple_of(AUTHENTICATION_EVERY) {
         summary.add(&run_authentication(plan, log)?);
     }
     Ok(summary)

@@ -180,8 +180,8 @@ impl Client {
     fn invoked(&mut self) -> u64 {
         let text = self.heard.pop_front().expect("it is invoked");
         assert!(!text.contains("caller"), "{text}");
-        let mut octets = text.clone().into_bytes();
-        match Message::parse(Serializer::Json, &mut octets).unwrap() {
+        let octets = text.clone().into_bytes();
+        match Message::parse(Serializer::Json, &octets).unwrap() {
             Message::Invocation { request, payload, .. } => {
                 let args: Vec<_> = payload.args().unwrap().iter().map(|value| value.as_u64()).collect();
                 assert_eq!(args, [Some(7)]);
