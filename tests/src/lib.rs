@@ -5,6 +5,7 @@ pub mod codec;
 pub mod config;
 pub mod fuzz;
 pub mod peer;
+pub mod roles;
 pub mod sim;
 pub mod stage;
 pub mod world;

@@ -1,3 +1,4 @@
+//! Rules, patterns, answers and their cache, by example and against naive models.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
