@@ -230,6 +230,7 @@ fn hex(octets: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn identity(authmethod: AuthMethod, secret: &str) -> Result<Identity, String> {
