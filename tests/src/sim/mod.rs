@@ -210,12 +210,6 @@ impl Simulation {
         if is_strict {
             config.realms.iter_mut().for_each(|realm| realm.request_ids = RequestIds::Strict);
         }
-        let pool = Pool::new(&mut random);
-        if pool.makes_realms {
-            let settings = Realm { name: "realm".into(), ..config.realms[0].clone() };
-            config.templates.push(RealmTemplate { policy: MatchPolicy::Prefix, settings });
-            config.realms.clear();
-        }
         let mut span = || {
             let is_set = random.u8(..6) == 0;
             is_set.then(|| Duration::from_millis(random.u64(1..=u64::from(TIMEOUT_MILLIS_MAX))))
@@ -223,6 +217,12 @@ impl Simulation {
         let (default, limit) = (span(), span());
         for realm in &mut config.realms {
             (realm.call_timeout, realm.call_timeout_max) = (default, limit);
+        }
+        let pool = Pool::new(&mut random);
+        if pool.makes_realms {
+            let settings = Realm { name: "realm".into(), ..config.realms[0].clone() };
+            config.templates.push(RealmTemplate { policy: MatchPolicy::Prefix, settings });
+            config.realms.clear();
         }
         let octets = if random.bool() { 4 << 20 } else { 2048 };
         let bounds = LaneBounds { batches: plan.lane_batches, octets };
@@ -295,8 +295,12 @@ impl Simulation {
             if moved {
                 continue; // Who has much to read is not listened to.
             }
-            self.oracle.check_chunks()?;
-            if time_has_passed == Some(false) {
+            // What waits for a permission is not on its way yet, and its time has not begun.
+            let is_known = !self.oracle.has_questions();
+            if is_known {
+                self.oracle.check_chunks()?;
+            }
+            if time_has_passed == Some(false) && is_known {
                 self.world.advance(pause)?;
                 time_has_passed = Some(true);
                 continue;

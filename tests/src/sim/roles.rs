@@ -230,7 +230,14 @@ fn is_plain(pattern: &Pattern) -> bool {
 }
 
 fn is_destructive(uri: &str) -> bool {
-    uri == "wamp.session.kill"
+    matches!(
+        uri,
+        "wamp.session.kill"
+            | "wamp.session.modify_details"
+            | "wamp.subscription.remove_subscriber"
+            | "wamp.registration.remove_callee"
+            | "wamp.reflect.define"
+    )
 }
 
 /// Every URI of one to four of these components: enough to tell apart all patterns of the random load.

@@ -75,6 +75,8 @@ impl Oracle {
                 wills.push(Will { topic, is_kept: false });
                 Ask::Will(wills.len() - 1)
             }
+            // What it may not do has no effect that could be waited for.
+            other if !self.permit_uri(session, Action::Call, other).may() => Ask::Other,
             other => {
                 let removal = self.removal(session, other, message);
                 removal.or_else(|| self.details(session, other, message)).unwrap_or(Ask::Other)
