@@ -1,6 +1,7 @@
 """Every method of authentication as client libraries do it, with right and wrong credentials, over TCP and TLS."""
 
 import asyncio
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -346,6 +347,28 @@ async def test_tokens(join):
         "nonsense",
     ):
         assert await refused(join, "autobahn-ws-json", Login("jwt", None, bad)) == DENIED
+
+
+@pytest.mark.parametrize("method", ["ticket", "wampcra", "wampcra-salted", "cryptosign"])
+async def test_the_load_generator_logs_in(guarded, method):
+    from test_loadgen import generator
+
+    login = RIGHT[method]
+    line = ["churn", "--sessions", "30", "--warmup-sessions", "5", "--url", guarded.url("rs"), "--authmethod", login.method, "--json"]
+
+    async def generate(secret):
+        environment = dict(os.environ, WAMPLINE_LOADGEN_SECRET=secret)
+        arguments = [*line, "--authid", login.authid]
+        process = await asyncio.create_subprocess_exec(
+            str(generator()), *arguments, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        out, err = await process.communicate()
+        return process.returncode, out.decode() + err.decode()
+
+    code, said = await generate(login.secret)
+    assert code == 0, said
+    code, said = await generate(WRONG[method].secret)
+    assert code == 2 and DENIED in said
 
 
 PEOPLE_OF_AUTHENTICATOR = {

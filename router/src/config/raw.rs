@@ -128,7 +128,7 @@ pub(super) struct Limits {
     /// From HELLO to WELCOME or ABORT, where a client has something to prove.
     pub authentication_timeout: Checked<Span<{ 100 * MS }, { H }, { 5 * S }>>,
     /// Clients that authenticate at a time.
-    pub authenticating_max: Checked<Count<1, COUNT_MAX, { 1 << 13 }>>,
+    pub authenticating_max: Checked<Count<1, COUNT_MAX, { 1 << 12 }>>,
     /// Where somebody outside is asked, answers to the client go out when a multiple of this has passed.
     pub authentication_grid: Checked<Span<0, { 5 * S }, { 100 * MS }>>,
     /// So many failures within `authentication_failures_window` block the source; 0: no bound.

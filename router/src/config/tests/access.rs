@@ -328,7 +328,7 @@ name = "anonymous"
                 "w.toml:3:37: there is no role \"guest\" in this realm, expected one of [[realms.roles]], or a ",
                 "default_role"
             ),
-            "w.toml:4:54: \"a b\": white space at offset 1",
+            "w.toml:4:54: \"a b\": invalid URI: whitespace at octet 1",
         ],
     );
 }
@@ -409,18 +409,51 @@ fn keys_are_checked() {
     );
     folder.check(
         &issuer("role = \"user\", public_key = \"empty.pem\""),
-        &["w.toml:4:51: which algorithm the key is for is open, expected algorithm beside it"],
+        &["w.toml:4:50: which algorithm the key is for is open, expected algorithm beside it"],
     );
     let report = folder
         .read(&issuer("role = \"user\", public_key = \"empty.pem\", algorithm = \"RS256\""))
         .unwrap_err();
-    assert!(report.lines[0].starts_with("w.toml:4:51: \""), "{report}");
+    assert!(report.lines[0].starts_with("w.toml:4:50: \""), "{report}");
     let report = folder.read(&issuer("role = \"user\", jwks = \"keys.json\"")).unwrap_err();
     assert!(report.lines[0].contains("JWKS document must be"), "{report}");
     folder.check(
         &with("anonymous = {}\ncryptosign = { router_key = { file = \"key.txt\" }, sources = [\"procedure:a.b\"] }"),
         &["w.toml:5:29: router key must be 64 hexadecimal digits, an ed25519 private key"],
     );
+}
+
+#[test]
+fn limits_arrive() {
+    let limits = valid(
+        r#"
+        [limits]
+        realms_made_max = 1
+        authentication_timeout = "2s"
+        authenticating_max = 3
+        authentication_grid = "4ms"
+        authentication_failures_max = 5
+        authentication_failures_window = "6s"
+        authentication_block = "7s"
+        authentication_sources_max = 8
+        questions_per_shard_max = 9
+        requests_held_bytes_max = "10KiB"
+        authorizer_answers_max = 11
+        "#,
+    )
+    .engine
+    .limits;
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        (limits.realms_max, limits.authentication_timeout, limits.authenticating_max),
+        (1, seconds(2), 3)
+    );
+    assert_eq!(limits.authentication_grid, Duration::from_millis(4));
+    let throttle = &limits.throttle;
+    assert_eq!((throttle.failures_max, throttle.window), (5, seconds(6)));
+    assert_eq!((throttle.block, throttle.sources_max), (seconds(7), 8));
+    assert_eq!((limits.questions_per_shard_max, limits.requests_held_bytes_max), (9, 10 << 10));
+    assert_eq!(limits.authorizer_answers_max, 11);
 }
 
 #[test]
