@@ -19,7 +19,7 @@
 //! told here can be found out by looking at two rules.
 //!
 //! **Who has no rules.** In a realm without roles every session may do everything that the realm offers. In a realm with roles,
-//! a session whose role is not among them has the default role, or where there is none, may do nothing.
+//! a session whose role is not among them has the default role, or where there is none, cannot join.
 //!
 //! **Procedures of the router that change what belongs to others** ([`crate::meta::Procedure::is_destructive`]) need more: a rule that
 //! permits them by their URI, which means, whose own URI or pattern begins with the component `wamp`. No default permission, no

@@ -391,11 +391,15 @@ impl Pending {
         (None, Step::Admit(admission))
     }
 
-    /// Remembers a login under the browser's cookie: one that the router has just issued, or that it knows.
+    /// Remembers a login under the browser's cookie: one that the router has just issued, or that stands for the same login
+    /// already. Under a cookie of somebody else nothing is remembered: who has planted it in the browser would be let in by it.
     fn remember(&self, login: &Login<'_>, transport: &Transport<'_>, env: &Env<'_>) {
         let Some(store) = self.realm.cookies().filter(|_| self.method != Method::Anonymous) else { return };
-        let known = transport.cookie.filter(|cookie| store.knows(cookie, env.unix_millis));
-        if let Some(cookie) = transport.issued_cookie.or(known) {
+        let is_its_own = |cookie: &&str| {
+            let known = store.find(cookie, env.unix_millis);
+            known.is_some_and(|known| *known.realm == *login.realm && *known.authid == *login.authid)
+        };
+        if let Some(cookie) = transport.issued_cookie.or(transport.cookie.filter(is_its_own)) {
             store.remember(cookie, login, env.unix_millis);
         }
     }

@@ -337,6 +337,32 @@ fn a_cookie_admits_whom_another_method_admitted() {
 }
 
 #[test]
+fn a_cookie_of_somebody_else_takes_no_login() {
+    let cookies = Arc::new(CookieStore::new(10, 60).unwrap());
+    let mut realm = empty();
+    realm.allow_cookies(cookies.clone());
+    let tickets = store(|principals| {
+        for name in ["eve", "joe"] {
+            principals.add_ticket(name, Ticket::raw(name).unwrap(), grant("user")).unwrap();
+        }
+    });
+    realm.add_source(Method::Ticket, Source::Principals(tickets)).unwrap();
+    let realm = Arc::new(realm);
+    let log_in = |name: &'static str, cookie, issued| {
+        let mut client = Client::new(&realm);
+        (client.transport.cookie, client.transport.issued_cookie) = (cookie, issued);
+        challenged(client.hello(&["ticket"], name, &[]));
+        admitted(client.authenticate(name, &[]));
+    };
+    let whose = |cookie| cookies.find(cookie, NOW).map(|record| record.authid.to_string());
+    log_in("eve", None, Some("planted"));
+    log_in("joe", Some("planted"), None);
+    assert_eq!(whose("planted").as_deref(), Some("eve"), "joe's browser has eve's cookie");
+    log_in("eve", Some("planted"), None);
+    assert_eq!(whose("planted").as_deref(), Some("eve"));
+}
+
+#[test]
 fn a_token_admits_its_bearer() {
     let secret = b"0123456789abcdef0123456789abcdef";
     let issuer =
