@@ -249,17 +249,13 @@ fn universe() -> Vec<String> {
         newest = newest.iter().flat_map(|uri| components.iter().map(move |c| format!("{uri}.{c}"))).collect();
         all.extend(newest.iter().cloned());
     }
-    for uri in [
-        "wamp.x",
-        "wamp.xq",
-        "wamp.x.q",
-        "wamp.registration",
-        "wamp.registration.q",
-        "wamp.registrationq",
-        "wamp.session.on_join",
-    ] {
+    for uri in ["wamp.x", "wamp.xq", "wamp.registration", "wamp.registrationq"] {
         all.push(uri.into());
+        all.extend(components.iter().map(|c| format!("{uri}.{c}")));
+        let pairs = components.iter().flat_map(|c| components.iter().map(move |d| format!("{uri}.{c}.{d}")));
+        all.extend(pairs);
     }
+    all.push("wamp.session.on_join".into());
     all.extend(super::pool::URIS.iter().map(|uri| uri.to_string()));
     all
 }
