@@ -74,7 +74,9 @@ impl Oracle {
     /// longer.
     pub(crate) fn check_timed(&self, pause: u64) -> Verdict {
         for (n, session) in self.sessions.iter().enumerate() {
-            if session.state != State::Open || session.ending_at.is_some() {
+            // What an authorizer is asked about waits for it, and its time has not begun.
+            let is_asked_about = session.role.zip(self.model()).is_some_and(|(role, model)| model.asks(role));
+            if session.state != State::Open || session.ending_at.is_some() || is_asked_about {
                 continue;
             }
             for pending in session.pending.values() {
