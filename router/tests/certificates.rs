@@ -113,6 +113,12 @@ fn client_certificates() {
             "wampline.toml:6:23: true is not valid here, expected \"off\" or \"optional\" or \"required\"",
         ),
         ("channel_binding = \"on\"", "wampline.toml:6:19: \"on\" is not valid here, expected true or false"),
+        (
+            "[[listeners]]\nlisten = \"127.0.0.1:1\"\norigins = [\"*\"]\ntls = { certificate = \"chain.pem\", key = \"key.pem\" }\n\
+             cookie = { name = \"a\", same_site = \"none\" }",
+            "wampline.toml:10:36: any web page could act as whoever has logged in, expected another same_site, or origins by \
+             name",
+        ),
     ] {
         assert_eq!(checked(text), (Some(1), expected.to_owned()));
     }

@@ -162,8 +162,14 @@ fn listener(raw: raw::Listener, folder: &Path, limit: usize, found: &mut Diagnos
         }
     });
     let tls_place = raw.tls.as_ref().map(|tls| tls.certificate.span());
-    let cookie = raw.cookie.and_then(|raw| cookie(raw, tls_place.is_some(), found));
     let origins = origins(raw.origins.get(found));
+    let same_site_place = raw.cookie.as_ref().and_then(|cookie| cookie.same_site.span());
+    let cookie = raw.cookie.and_then(|raw| cookie(raw, tls_place.is_some(), found));
+    if origins == Origins::Any && cookie.as_ref().is_some_and(CookieOptions::is_for_every_site) {
+        let text =
+            "any web page could act as whoever has logged in, expected another same_site, or origins by name";
+        found.add(same_site_place, text);
+    }
     let (tls, channel_binding) = match raw.tls {
         Some(raw) => terminate_tls(raw, folder, found),
         None => (None, false),

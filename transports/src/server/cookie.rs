@@ -121,6 +121,10 @@ impl CookieOptions {
         Ok(CookieOptions { name: name.into(), max_age, same_site, is_secure })
     }
 
+    /// Whether a browser sends it with the requests of every page.
+    pub fn is_for_every_site(&self) -> bool {
+        self.same_site == SameSite::None
+    }
     /// How long a browser keeps it.
     pub fn max_age(&self) -> Duration {
         self.max_age
