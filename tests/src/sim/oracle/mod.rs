@@ -262,7 +262,8 @@ impl Oracle {
     /// Whether an authorizer has been asked and has not answered.
     pub(crate) fn has_questions(&self) -> bool {
         let open = |session: &Session| session.questions.values().any(|question| !question.is_answered);
-        self.sessions.iter().any(|session| session.ending_at.is_none() && open(session))
+        // Who is to be killed by somebody whose call has not come may be asked all the same.
+        self.sessions.iter().any(|session| session.state != State::Ended && open(session))
     }
 
     /// Questions that nobody answers have come to nothing.
