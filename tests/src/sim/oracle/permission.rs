@@ -136,8 +136,9 @@ impl Oracle {
     fn may_have_failed(&self, session: SessionNo, wanted: &Wanted) -> bool {
         let realm = &self.sessions[session].realm;
         let since = wanted.sent_at.min(self.last_rest);
+        // It may have joined a question that somebody else has put before, and whose answer is on its way.
         let has_failed = self.failures.iter().any(|(at, action, uri)| {
-            *at > wanted.sent_at && wanted.about.iter().any(|about| about.0 == *action && about.1 == *uri)
+            *at > since && wanted.about.iter().any(|about| about.0 == *action && about.1 == *uri)
         });
         let is_shaky = self.holds.iter().any(|hold| {
             let of = &self.sessions[hold.session];
