@@ -3,7 +3,7 @@
 use serde_json::Value;
 use wampline_routing::authorization::Action;
 
-use super::{Oracle, Pending, SessionNo, Step, Verdict, code};
+use super::{Oracle, Pending, SessionNo, State, Step, Verdict, code};
 use crate::sim::pool::{Pattern, Policy};
 use crate::sim::roles::{AUTHORIZER, AUTHORIZER_TIMEOUT, Model, Permit};
 
@@ -145,7 +145,7 @@ impl Oracle {
             hold.realm == *realm
                 && hold.pattern.matches(AUTHORIZER)
                 && (hold.until.is_some_and(|until| until > since)
-                    || of.ending_at.is_some_and(|end| end > since))
+                    || of.ending_at.is_some_and(|end| end > since || of.state != State::Ended))
         });
         let mut serving = self.stable(realm, wanted.sent_at, session);
         let is_there = serving.any(|(_, registration)| registration.serves(AUTHORIZER));
