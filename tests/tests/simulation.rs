@@ -31,9 +31,9 @@ fn seeds(shards: u16, from: u64) {
         return assert!(total.sessions > 2 && total.events > 0 && total.answers > 0, "{total:?}");
     }
     assert!(total.sessions > 2000 && total.events > 10_000 && total.answers > 5000, "{total:?}");
-    assert!(total.meta_events > 2000 && total.wills > 50, "{total:?}");
+    assert!(total.meta_events > 2000 && total.wills > 20, "{total:?}");
     assert!(total.cuts > 0 && total.retained > 200, "{total:?}");
-    assert!(total.chunks > 1000 && total.timeouts > 300 && total.losses > 100, "{total:?}");
+    assert!(total.chunks > 1000 && total.timeouts > 100 && total.losses > 100, "{total:?}");
     assert!(shards == 1 || total.lanes_full > 100, "{total:?}");
     assert!(total.realms_made > 200, "{total:?}");
 }

@@ -85,11 +85,12 @@ impl Shard {
         connection.session = None;
         connection.receiver = None;
         connection.held = None;
-        connection.parked.clear(Parked::REQUEST);
-        connection.parked.clear(Parked::AUTHORIZER);
         connection.past_invocations = connection.past_invocations.max(entry.invocations.last());
         entry.holding = None;
         self.drop_held(session);
+        // What its client sends from now on waits for no answer to it.
+        self.unpark(slot, Parked::REQUEST);
+        self.unpark(slot, Parked::AUTHORIZER);
         let entry = &mut self.sessions[session];
         let calls = std::mem::take(&mut entry.calls);
         let invocations = entry.invocations.take();
