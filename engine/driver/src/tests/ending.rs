@@ -71,7 +71,8 @@ fn ten_thousand_connections_leave_no_descriptor(driver: Driver) {
     }
     let router = Setup { shards: 2, modes: vec![Mode::Echo, Mode::Abort], ..Setup::on(driver) }.start();
     drop(connect(&router, 0));
-    eventually("the first end", || router.open_sockets() == 0);
+    // The router is up when it has taken one over: until then no socket is open either.
+    eventually("the first end", || sockets(&router) == 1 && router.open_sockets() == 0);
     let before = open_descriptors();
     for round in 0..100 {
         let mut streams: Vec<_> =
@@ -88,9 +89,10 @@ fn ten_thousand_connections_leave_no_descriptor(driver: Driver) {
             }
         }
     }
+    let lost =
+        || -> u64 { router.counters().iter().map(|one| one.sockets_lost.load(Ordering::Relaxed)).sum() };
+    eventually("the arrival of all", || sockets(&router) + lost() == 10_001);
     eventually("the end of all", || router.open_sockets() == 0);
-    let lost: u64 = router.counters().iter().map(|one| one.sockets_lost.load(Ordering::Relaxed)).sum();
-    assert_eq!(sockets(&router) + lost, 10_001);
     eventually("the return of all descriptors", || open_descriptors() <= before);
 }
 
