@@ -239,7 +239,6 @@ impl Stage {
             if self.is_capturing {
                 self.captured.push((shard, key, output.slices().flatten().copied().collect()));
             }
-            core.sent(NOW, key, output.len());
             core.send_done(NOW, key, output);
         }
         while let Some(to) = self.told.pop() {

@@ -381,10 +381,9 @@ impl World {
         }
         output.advance(taken);
         let shard = &mut self.shards[link.shard];
-        shard.sent(Now(self.now), key, taken);
-        if output.is_empty()
-            && let Some(output) = link.sending.take()
-        {
+        if !output.is_empty() {
+            shard.sent(Now(self.now), key, taken);
+        } else if let Some(output) = link.sending.take() {
             shard.send_done(Now(self.now), key, output);
         }
     }

@@ -202,8 +202,11 @@ impl Shard {
         if !output.is_empty() {
             let connection = &mut self.connections[key.slot];
             connection.outbox.set_in_flight(output.len());
-            connection.deadlines.stall = self.now.after(self.shared.config.limits.write_stall_timeout);
-            self.arm(key.slot);
+            let stall = self.now.after(self.shared.config.limits.write_stall_timeout);
+            connection.deadlines.stall = stall;
+            if stall < connection.deadlines.armed {
+                self.arm(key.slot);
+            }
             return Some(Action::Send(key, output));
         }
         if self.connections[key.slot].link == Link::Closing {

@@ -194,6 +194,11 @@ impl Connection {
         }
     }
 
+    /// Whether there is something to send or to close when nothing is under way.
+    pub(crate) fn has_more_to_do(&self) -> bool {
+        self.outbox.has_queued() || self.tls.is_some() || self.link != Link::Open
+    }
+
     pub(crate) fn is_ending(&self) -> bool {
         matches!(self.link, Link::Closing | Link::Cut)
     }

@@ -112,8 +112,8 @@ pub trait Lanes {
 /// What the driver must do.
 #[derive(Debug)]
 pub enum Action {
-    /// Send this. At most one output per connection is under way; the driver reports [`Shard::sent`] as the kernel
-    /// takes octets, and gives the output back with [`Shard::send_done`] when all are taken.
+    /// Send this. At most one output per connection is under way; the driver reports [`Shard::sent`] when the kernel has taken
+    /// a part of it, and gives the output back with [`Shard::send_done`] when it has taken all.
     Send(ConnKey, Output),
     /// Stop receiving for this connection (what arrives all the same is still to be handed in, and is kept).
     PauseRead(ConnKey),

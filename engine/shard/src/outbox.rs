@@ -168,6 +168,14 @@ impl Outbox {
         }
     }
 
+    /// The kernel has taken all of the output under way.
+    pub(crate) fn sent_all(&mut self) {
+        self.in_flight = 0;
+        if self.is_empty() {
+            self.longest = 0;
+        }
+    }
+
     /// Drops what is queued.
     pub(crate) fn clear(&mut self) {
         self.control = Vec::new();

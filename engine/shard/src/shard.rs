@@ -343,7 +343,7 @@ impl Shard {
         }
     }
 
-    /// The kernel has taken `octets` more of the connection's output.
+    /// The kernel has taken `octets` more of the connection's output, and not yet all of it.
     pub fn sent(&mut self, now: Now, key: ConnKey, octets: usize) {
         self.now = now;
         if !self.is_live(key) {
@@ -353,24 +353,33 @@ impl Shard {
         let connection = &mut self.connections[key.slot];
         connection.outbox.sent(octets);
         connection.deadlines.stall = if connection.outbox.in_flight() > 0 { stall_by } else { NEVER };
-        let is_relieved = connection.parked.has(Parked::OUTBOX)
-            && connection.outbox.len() <= self.shared.config.limits.outbox_bytes_max / 4;
-        if is_relieved {
-            self.unpark(key.slot, Parked::OUTBOX);
-        }
+        self.relieve(key.slot);
     }
 
-    /// All of an output has been taken; its memory may be used again.
+    /// All of an output has been taken, also what [`Shard::sent`] was not told of; its memory may be used again.
     pub fn send_done(&mut self, now: Now, key: ConnKey, output: Output) {
         self.now = now;
         self.recycle(output);
-        if self.is_live(key) {
-            debug_assert_eq!(
-                self.connections[key.slot].outbox.in_flight(),
-                0,
-                "all of it was reported as sent"
-            );
+        if !self.is_live(key) {
+            return;
+        }
+        let connection = &mut self.connections[key.slot];
+        connection.outbox.sent_all();
+        connection.deadlines.stall = NEVER;
+        if connection.has_more_to_do() {
             self.mark_dirty(key.slot);
+        }
+        self.relieve(key.slot);
+    }
+
+    /// Reads on from a connection that was not read because too much waited for it, once little does.
+    #[inline]
+    fn relieve(&mut self, slot: u32) {
+        let connection = &self.connections[slot];
+        if connection.parked.has(Parked::OUTBOX)
+            && connection.outbox.len() <= self.shared.config.limits.outbox_bytes_max / 4
+        {
+            self.unpark(slot, Parked::OUTBOX);
         }
     }
 

@@ -106,16 +106,16 @@ impl<C: Core, P: Port<C::Output>> Task<C, P> {
         }
     }
 
-    /// Tells the core what was taken and sends the rest, as long as the port takes some of it at once.
+    /// Sends the rest, as long as the port takes some of it at once, and tells the core what was taken.
     pub(super) fn go_on_sending(&mut self, now: Now, token: Token, mut output: C::Output, mut octets: usize) {
         loop {
             let conn = self.conns.get(token);
             output.advance(octets);
-            if conn.stage == Stage::Open && octets > 0 {
-                self.core.sent(now, conn.key, octets);
-            }
             if output.is_empty() || conn.stage == Stage::Ending {
                 break;
+            }
+            if conn.stage == Stage::Open && octets > 0 {
+                self.core.sent(now, conn.key, octets);
             }
             match self.port.send(token, conn, output) {
                 Some(taken) => (output, octets) = taken,

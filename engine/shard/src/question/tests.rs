@@ -91,7 +91,6 @@ impl Pair {
                     let octets: Vec<u8> = output.slices().flatten().copied().collect();
                     let client = clients.iter_mut().find(|client| (client.shard, client.key) == (shard, key));
                     client.unwrap().take(&octets);
-                    core.sent(self.now, key, octets.len());
                     core.send_done(self.now, key, output);
                     is_idle = false;
                 }
