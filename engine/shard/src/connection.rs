@@ -19,34 +19,43 @@ pub(crate) const NEVER: u64 = u64::MAX;
 /// A connection that is parked is not read once it holds this much that is not parsed, in octets.
 pub(crate) const STASH_PAUSE_BYTES: usize = 16 << 10;
 
+/// Laid out in this order: what an event looks at and changes on its way stands first, close together, because with many
+/// recipients nothing else costs as much as to fetch it.
+#[repr(C, align(64))]
 pub(crate) struct Connection {
+    /// The slot of its session, while it may be sent events: not before WELCOME, not after a GOODBYE of ours.
+    pub(crate) receiver: Option<u32>,
+    /// The longest message that the peer accepts, once the handshake is over, in octets.
+    pub(crate) peer_bytes_max: usize,
     pub(crate) guard: u32,
-    pub(crate) listener: ListenerId,
+    /// Form of outgoing messages, once the handshake is over.
+    pub(crate) form: Form,
+    pub(crate) link: Link,
+    pub(crate) is_dirty: bool,
+    pub(crate) parked: Parked,
+    /// Whether its client reads MessagePack with extension types that it does not know; see [`reads_extensions`].
+    pub(crate) reads_extensions: bool,
+    pub(crate) is_paused: bool,
+    /// Its session has been killed, and GOODBYE is queued: everything but GOODBYE and ABORT is ignored.
+    pub(crate) is_dismissed: bool,
+    /// Whether a session was open on this transport before.
+    pub(crate) had_session: bool,
+    pub(crate) outbox: Outbox,
+    pub(crate) tls: Option<Box<Tls>>,
+    pub(crate) deadlines: Deadlines,
     /// The slot of its session, while that is joining, open or closing.
     pub(crate) session: Option<u32>,
-    /// The same, while it may be sent events: not before WELCOME, not after a GOODBYE of ours.
-    pub(crate) receiver: Option<u32>,
+    /// The WebSocket close code that must still be written behind what is queued.
+    pub(crate) close_code: Option<u16>,
+    pub(crate) listener: ListenerId,
     /// The slot of the session that has said GOODBYE and has no answer yet.
     pub(crate) leaving: Option<u32>,
     /// While its client authenticates.
     pub(crate) authentication: Option<Box<Authentication>>,
-    /// Form of outgoing messages and the longest that the peer accepts, once the handshake is over.
-    pub(crate) form: Form,
-    pub(crate) peer_bytes_max: usize,
-    /// Whether its client reads MessagePack with extension types that it does not know; see [`reads_extensions`].
-    pub(crate) reads_extensions: bool,
-    pub(crate) link: Link,
-    /// The WebSocket close code that must still be written behind what is queued.
-    pub(crate) close_code: Option<u16>,
-    pub(crate) is_dirty: bool,
-    pub(crate) is_paused: bool,
-    pub(crate) parked: Parked,
     /// The lanes that it waits for.
     pub(crate) waits_for: ShardSet,
-    pub(crate) outbox: Outbox,
     /// `None` only while octets are being parsed.
     pub(crate) server: Option<Box<Server>>,
-    pub(crate) tls: Option<Box<Tls>>,
     /// The cookie of a browser, where the listener has one.
     pub(crate) cookie: Option<Box<Cookie>>,
     /// A message that waits until earlier requests are answered.
@@ -54,13 +63,8 @@ pub(crate) struct Connection {
     /// Octets received and not parsed, because the connection is parked.
     pub(crate) stash: Vec<u8>,
     pub(crate) peer: Peer,
-    pub(crate) deadlines: Deadlines,
     /// The newest invocation id of earlier sessions on this transport: late answers to them are ignored.
     pub(crate) past_invocations: u64,
-    /// Its session has been killed, and GOODBYE is queued: everything but GOODBYE and ABORT is ignored.
-    pub(crate) is_dismissed: bool,
-    /// Whether a session was open on this transport before.
-    pub(crate) had_session: bool,
 }
 
 /// Whether a client that says this of itself in HELLO goes on when it meets an extension type of MessagePack that it does not
@@ -138,7 +142,12 @@ pub(crate) struct Tls {
 
 /// When something must have happened, in nanoseconds; [`NEVER`] where nothing must.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(crate) struct Deadlines {
+    /// The kernel takes some of the output under way.
+    pub(crate) stall: u64,
+    /// The earliest entry for this connection in the shard's queue of deadlines.
+    pub(crate) armed: u64,
     /// HELLO.
     pub(crate) hello: u64,
     /// A client that authenticates is looked at.
@@ -147,14 +156,10 @@ pub(crate) struct Deadlines {
     pub(crate) close: u64,
     /// The home shard releases what a leaving session owned.
     pub(crate) goodbye: u64,
-    /// The kernel takes some of the output under way.
-    pub(crate) stall: u64,
     /// A ping is sent.
     pub(crate) ping: u64,
     /// The ping is answered.
     pub(crate) pong: u64,
-    /// The earliest entry for this connection in the shard's queue of deadlines.
-    pub(crate) armed: u64,
 }
 
 impl Deadlines {

@@ -24,15 +24,60 @@ const OWN_CHUNK_BYTES: usize = 64 << 10;
 /// An output takes no more than this unless a single message is longer, in octets.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
 
+/// Laid out in this order, so that an event that meets an empty outbox looks at one cache line of it.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Outbox {
-    /// PONG, close frames, handshake answers.
-    pub(crate) control: Vec<u8>,
-    chunks: VecDeque<Chunk>,
     queued: usize,
     in_flight: usize,
     /// The longest message since the outbox was last empty, in octets.
     longest: usize,
+    chunks: Chunks,
+    /// PONG, close frames, handshake answers.
+    pub(crate) control: Vec<u8>,
+}
+
+/// The chunks of an outbox, in order. The first has its place here, for mostly there is one.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Chunks {
+    /// There is one unless there are none.
+    first: Option<Chunk>,
+    others: VecDeque<Chunk>,
+}
+
+impl Chunks {
+    fn front(&self) -> Option<&Chunk> {
+        self.first.as_ref()
+    }
+
+    fn back_mut(&mut self) -> Option<&mut Chunk> {
+        if self.others.is_empty() { self.first.as_mut() } else { self.others.back_mut() }
+    }
+
+    fn push_back(&mut self, chunk: Chunk) {
+        if self.first.is_none() {
+            self.first = Some(chunk);
+        } else {
+            self.others.push_back(chunk);
+        }
+    }
+
+    fn pop_front(&mut self) -> Option<Chunk> {
+        let next = if self.others.is_empty() { None } else { self.others.pop_front() };
+        std::mem::replace(&mut self.first, next)
+    }
+
+    fn pop_back(&mut self) -> Option<Chunk> {
+        self.others.pop_back().or_else(|| self.first.take())
+    }
+
+    /// Gives back the memory of a queue that was long.
+    fn shrink(&mut self) {
+        if self.others.is_empty() && self.others.capacity() > 8 {
+            self.others = VecDeque::new();
+        }
+    }
 }
 
 impl Outbox {
@@ -78,7 +123,7 @@ impl Outbox {
         spare: &mut SpareBuffers,
     ) -> Result<(), E> {
         let has_room = |buffer: &Vec<u8>| buffer.is_empty() || buffer.len() + estimate <= OWN_CHUNK_BYTES;
-        if !matches!(self.chunks.back(), Some(Chunk::Own(buffer)) if has_room(buffer)) {
+        if !matches!(self.chunks.back_mut(), Some(Chunk::Own(buffer)) if has_room(buffer)) {
             self.chunks.push_back(Chunk::Own(spare.take()));
         }
         let Some(Chunk::Own(buffer)) = self.chunks.back_mut() else { unreachable!("just pushed") };
@@ -93,7 +138,7 @@ impl Outbox {
         }
         self.queued += length;
         self.longest = self.longest.max(length);
-        if matches!(self.chunks.back(), Some(Chunk::Own(buffer)) if buffer.is_empty())
+        if matches!(self.chunks.back_mut(), Some(Chunk::Own(buffer)) if buffer.is_empty())
             && let Some(Chunk::Own(buffer)) = self.chunks.pop_back()
         {
             spare.give(buffer);
@@ -148,9 +193,7 @@ impl Outbox {
             }
         }
         self.queued = self.queued + control - output.len();
-        if self.chunks.is_empty() && self.chunks.capacity() > 8 {
-            self.chunks = VecDeque::new();
-        }
+        self.chunks.shrink();
         self.in_flight = output.len();
         output
     }
@@ -179,7 +222,7 @@ impl Outbox {
     /// Drops what is queued.
     pub(crate) fn clear(&mut self) {
         self.control = Vec::new();
-        self.chunks = VecDeque::new();
+        self.chunks = Chunks::default();
         self.queued = 0;
     }
 }
