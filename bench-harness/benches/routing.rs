@@ -6,13 +6,11 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use wampline_bench::hot::Shape;
-use wampline_routing::authorization::{
-    Action, AnswerCache, Asked, Authorizer, CachedAnswer, DecisionMemo, RoleId, Roles, Rule, Verdict,
-};
-use wampline_routing::pattern::{UriHash, UriHasher};
+use wampline_bench::permit::{By, Permits, Topic};
+use wampline_routing::pattern::UriHasher;
 use wampline_routing::uri::{MatchPolicy, UriRules};
 use wampline_routing::{Delta, RealmId, Replica, ShardId};
-use wampline_wire::{SessionId, SubscriptionId};
+use wampline_wire::SubscriptionId;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -50,106 +48,35 @@ fn matching(criterion: &mut Criterion) {
 }
 
 /// Whether a session may publish, by a rule of a role with this many of each kind, or by what an authorizer has answered among as many
-/// answers. `cold` is what the rules cost; the others are what a shard asks for each PUBLISH ([`DecisionMemo::decide`]), for one topic
-/// over and over (`known`), for so many in turn that none is known any more (`new`), and for one topic that the authorizer has
-/// answered about (`answered`). The hash of the topic is not part of it: matching needs it anyway.
+/// answers. `rules` is what they cost when they are looked up; the others are what a shard asks for each PUBLISH: `known` for one
+/// topic over and over, `new` for so many topics in turn that none is remembered any more. The hash of the topic is a row of its own:
+/// a PUBLISH needs it for matching anyway.
 fn permit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("permit");
     for entries in ENTRIES {
-        let (roles, role) = roles(entries);
-        let mut answers = answers(role, entries);
-        let mut memo = DecisionMemo::default();
-        let last = entries - 1;
-        for (name, topic) in [
-            ("exact", format!("com.example.exact.t{last}")),
-            ("prefix", format!("com.example.prefix.p{last}.temperature")),
-            ("wildcard", format!("com.example.wildcard.w{last}.temperature")),
-        ] {
-            group.bench_function(BenchmarkId::new(format!("{name}_cold"), entries), |bencher| {
-                bencher.iter(|| {
-                    let decided = roles.decide(role, Action::Publish, MatchPolicy::Exact, black_box(&topic));
-                    assert_eq!(decided, Verdict::Allowed(None));
-                });
+        let mut permits = Permits::new(entries);
+        for by in By::ALL {
+            let topic = permits.topic(by);
+            group.bench_function(BenchmarkId::new(format!("{}_rules", by.name()), entries), |bencher| {
+                bencher.iter(|| permits.decide_cold(black_box(&topic)));
             });
-            let hash = hasher().hash(&topic);
-            group.bench_function(BenchmarkId::new(format!("{name}_known"), entries), |bencher| {
-                bencher.iter(|| {
-                    let asked = black_box(asked(role, &topic, hash));
-                    let decided = memo.decide(&roles, &mut answers, 1, &asked);
-                    assert_eq!(decided, Verdict::Allowed(None));
-                });
+            group.bench_function(BenchmarkId::new(format!("{}_known", by.name()), entries), |bencher| {
+                bencher.iter(|| permits.decide(black_box(&topic)));
             });
         }
-        let topic = format!("org.example.sensors.t{last}");
-        let hash = hasher().hash(&topic);
-        group.bench_function(BenchmarkId::new("answered", entries), |bencher| {
-            bencher.iter(|| {
-                let asked = black_box(asked(role, &topic, hash));
-                let decided = memo.decide(&roles, &mut answers, 1, &asked);
-                assert_eq!(decided, Verdict::Allowed(None));
-            });
-        });
     }
-    group.bench_function("hash", |bencher| {
-        let hasher = hasher();
-        bencher.iter(|| hasher.hash(black_box("org.example.sensors.t999")));
-    });
-    let (roles, role) = roles(1_000);
-    let mut answers = AnswerCache::new(0);
-    let mut memo = DecisionMemo::default();
-    let topics: Vec<(String, UriHash)> = (0..1 << 16)
-        .map(|n| format!("com.example.prefix.p{}.t{n}", n % 1_000))
-        .map(|topic| (hasher().hash(&topic), topic))
-        .map(|(hash, topic)| (topic, hash))
-        .collect();
+    let mut permits = Permits::new(1_000);
+    let topics: Vec<Topic> =
+        (0..1 << 16).map(|n| Topic::new(format!("com.example.prefix.p{}.t{n}", n % 1_000))).collect();
     let mut next = topics.iter().cycle();
     group.bench_function("prefix_new/1000", |bencher| {
-        bencher.iter(|| {
-            let (topic, hash) = next.next().expect("a cycle");
-            let decided = memo.decide(&roles, &mut answers, 1, &asked(role, topic, *hash));
-            assert_eq!(decided, Verdict::Allowed(None));
-        });
+        bencher.iter(|| next.next().map(|topic| permits.decide(topic)));
+    });
+    let hasher = UriHasher::with_seed(1);
+    group.bench_function("hash", |bencher| {
+        bencher.iter(|| hasher.hash(black_box("com.example.prefix.p999.temperature")));
     });
     group.finish();
-}
-
-fn hasher() -> UriHasher {
-    UriHasher::with_seed(1)
-}
-
-fn asked(role: RoleId, uri: &str, hash: UriHash) -> Asked<'_> {
-    let session = SessionId::new(4_429_313_566_921_331).expect("an id");
-    Asked { realm: RealmId(0), role, session, action: Action::Publish, uri, hash }
-}
-
-/// A role with this many rules of each policy, and an authorizer behind them.
-fn roles(entries: usize) -> (Roles, RoleId) {
-    let mut roles = Roles::default();
-    let role = roles.add_role("user").expect("a new role");
-    for n in 0..entries {
-        for (policy, uri) in [
-            (MatchPolicy::Exact, format!("com.example.exact.t{n}")),
-            (MatchPolicy::Prefix, format!("com.example.prefix.p{n}.")),
-            (MatchPolicy::Wildcard, format!("com.example..w{n}.")),
-        ] {
-            roles.add_rule(role, policy, &uri, Rule::allowing([Action::Publish])).expect("a good rule");
-        }
-    }
-    let authorizer = Authorizer { procedure: "com.example.authorize".into(), ..Authorizer::default() };
-    roles.set_authorizer(role, authorizer).expect("the first one");
-    (roles, role)
-}
-
-fn answers(role: RoleId, entries: usize) -> AnswerCache {
-    let mut answers = AnswerCache::new(2 * entries);
-    let (roles, _) = roles(1);
-    for n in 0..entries {
-        let topic = format!("org.example.sensors.t{n}");
-        let asked = asked(role, &topic, hasher().hash(&topic));
-        let answer = CachedAnswer { allow: true, disclose: None };
-        answers.put(u64::MAX, asked.hash, &asked.question(&roles), answer);
-    }
-    answers
 }
 
 /// A subscription that comes and goes, in a replica with this many others.
