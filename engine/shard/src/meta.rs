@@ -115,6 +115,11 @@ impl Dues {
     pub(crate) fn len(&self) -> usize {
         self.kills.len() + self.replies.len()
     }
+
+    /// Whether there are answers to be sent now.
+    pub(crate) fn has_replies(&self) -> bool {
+        !self.replies.is_empty()
+    }
 }
 
 impl Shard {
@@ -305,10 +310,12 @@ impl Shard {
 
     fn publish_meta_event(&mut self, realm: RealmId, event: &MetaEvent) {
         if let Some(payload) = event.payload() {
+            let topic = event.topic().uri();
             self.spread(Accepted {
                 from: None,
                 realm,
-                topic: event.topic().uri(),
+                hash: self.realms[realm.index()].replica.hash(topic),
+                topic,
                 payload: payload.as_payload(),
                 terms: None,
                 excluded: None,

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use wampline_routing::authorization::Action;
 use wampline_routing::feature::{ClientFeature, ClientRole};
 use wampline_routing::meta::Testament;
+use wampline_routing::pattern::UriHash;
 use wampline_routing::uri::{MatchPolicy, is_reserved};
 use wampline_routing::{
     Disclose, Publication, PublishOptionError, PublishOptions, RealmId, SessionRef, ShardId, ShardSet, Terms,
@@ -18,11 +19,11 @@ use wampline_routing::{
 use wampline_wire::{Dict, ID_MAX, Message, Payload, PublicationId, RequestId, RequestType, SubscriptionId};
 
 use crate::authorize::{Flow, Permission, Wanted};
-use crate::config::FeatureRules;
+use crate::config::{FeatureRules, Realm};
 use crate::counters::add;
 use crate::event::{EVENT_BYTES, Event};
 use crate::frame::{Frame, Keep, Subscriptions};
-use crate::session::SessionState;
+use crate::session::{Session, SessionState};
 use crate::shard::Shard;
 
 /// The subscriptions that a publication matches, whether their events name the topic, and the shards that have members.
@@ -34,6 +35,8 @@ pub(crate) struct Accepted<'a> {
     pub(crate) from: Option<u32>,
     pub(crate) realm: RealmId,
     pub(crate) topic: &'a str,
+    /// Of the topic, as the realm's replica has it.
+    pub(crate) hash: UriHash,
     pub(crate) payload: Payload<'a>,
     pub(crate) terms: Option<Box<Terms>>,
     /// The session on this shard that does not receive it.
@@ -63,15 +66,25 @@ impl Shard {
     ) -> Flow {
         let sent = options;
         let (mut options, read) = PublishOptions::read(&sent);
-        let mut checked = self.check_publication(session, topic, &options, read);
+        let entry = &self.sessions[session];
+        let (realm, settings) = (entry.realm, self.shared.realm(entry.realm));
+        let hash = self.realms[realm.index()].replica.hash(topic);
+        let mut checked = check_publication(entry, settings, topic, &options, read);
         if checked.is_ok() {
-            match self.permission(session, Wanted::exactly(Action::Publish, topic, sent)) {
-                Permission::Granted(disclosure) => {
-                    checked = self.set_terms(session, topic, &mut options, disclosure);
+            checked = match entry.role {
+                None => set_terms(entry, settings, topic, &mut options, None),
+                Some(role) => {
+                    let wanted = Wanted::exactly(Action::Publish, topic, sent);
+                    match self.permission_to_use(session, role, hash, wanted) {
+                        Permission::Granted(disclosure) => {
+                            let entry = &self.sessions[session];
+                            set_terms(entry, self.shared.realm(realm), topic, &mut options, disclosure)
+                        }
+                        Permission::Refused(error, text) => Err(Refused::Error(error, text)),
+                        Permission::Waits => return Flow::Waits,
+                    }
                 }
-                Permission::Refused(error, text) => checked = Err(Refused::Error(error, text)),
-                Permission::Waits => return Flow::Waits,
-            }
+            };
         }
         if let Err(refused) = checked {
             self.refuse_publication(slot, request, options.acknowledge, refused);
@@ -79,8 +92,9 @@ impl Shard {
         }
         let published = self.spread(Accepted {
             from: Some(slot),
-            realm: self.sessions[session].realm,
+            realm,
             topic,
+            hash,
             payload,
             terms: options.terms,
             excluded: options.excludes_publisher.then_some(session),
@@ -99,17 +113,19 @@ impl Shard {
     /// may was found out when the testament was added.
     pub(crate) fn publish_testament(&mut self, session: u32, testament: &Testament) {
         let (mut options, read) = PublishOptions::read(&testament.options());
-        let checked = self.check_publication(session, &testament.topic, &options, read);
-        let disclosure = testament.disclosure;
-        let checked =
-            checked.and_then(|()| self.set_terms(session, &testament.topic, &mut options, disclosure));
+        let (topic, disclosure) = (&*testament.topic, testament.disclosure);
+        let entry = &self.sessions[session];
+        let (realm, settings) = (entry.realm, self.shared.realm(entry.realm));
+        let checked = check_publication(entry, settings, topic, &options, read)
+            .and_then(|()| set_terms(entry, settings, topic, &mut options, disclosure));
         if checked.is_err() {
             return add(&self.counters().publications_dropped, 1);
         }
         self.spread(Accepted {
             from: None,
-            realm: self.sessions[session].realm,
-            topic: &testament.topic,
+            realm,
+            topic,
+            hash: self.realms[realm.index()].replica.hash(topic),
             payload: testament.payload.as_payload(),
             terms: options.terms,
             excluded: None,
@@ -130,12 +146,12 @@ impl Shard {
     /// Delivers a publication on this shard and hands it to the others that have members of what it matches, and to the realm's
     /// home if it is to be kept. Gives its id, unless the home shard will acknowledge it.
     pub(crate) fn spread(&mut self, accepted: Accepted<'_>) -> Option<PublicationId> {
-        let Accepted { from, realm, topic, payload, mut terms, excluded, acknowledge } = accepted;
+        let Accepted { from, realm, topic, hash, payload, mut terms, excluded, acknowledge } = accepted;
         let id =
             PublicationId::new(self.random.u64(1..=ID_MAX)).expect("invariant: drawn from the range of ids");
         add(&self.counters().publications, 1);
         let mut matches = Matches::new();
-        self.realms[realm.index()].replica.for_each_topic(topic, |policy, found| {
+        self.realms[realm.index()].replica.for_each_topic(hash, topic, |policy, found| {
             matches.push((found.subscription, policy != MatchPolicy::Exact, found.shards));
         });
         let mut is_kept = self.shared.realm(realm).history.covers(topic);
@@ -206,55 +222,6 @@ impl Shard {
         }
     }
 
-    /// Checks what is published.
-    fn check_publication(
-        &self,
-        session: u32,
-        topic: &str,
-        options: &PublishOptions,
-        read: Result<(), PublishOptionError>,
-    ) -> Result<(), Refused> {
-        let entry = &self.sessions[session];
-        let realm = self.shared.realm(entry.realm);
-        let invalid = |text: String| Refused::Error(error_uri::INVALID_URI, text);
-        realm.uri_rules.check(topic).map_err(|error| invalid(error.to_string()))?;
-        if is_reserved(topic) {
-            return Err(invalid("topics that begin with wamp. are the router's own".into()));
-        }
-        read.map_err(|error| Refused::Error(error_uri::INVALID_ARGUMENT, error.to_string()))?;
-        if realm.features == FeatureRules::Strict
-            && options.terms.as_ref().is_some_and(|terms| terms.attributes.is_passthru())
-            && !entry.features.has(ClientRole::Publisher, ClientFeature::PayloadPassthruMode)
-        {
-            return Err(Refused::Violation("PUBLISH in payload passthru mode, which was not announced"));
-        }
-        Ok(())
-    }
-
-    /// Adds to the terms of a publication what is said of who publishes: by the permission, or else by the realm's rules.
-    fn set_terms(
-        &self,
-        session: u32,
-        topic: &str,
-        options: &mut PublishOptions,
-        disclosure: Option<Disclose>,
-    ) -> Result<(), Refused> {
-        let entry = &self.sessions[session];
-        let realm = self.shared.realm(entry.realm);
-        let disclosure = disclosure.unwrap_or_else(|| realm.disclosure.publisher(topic));
-        let disclosed = disclosure.decide(options.disclose_me).map_err(|_| {
-            let text = "publishers to this topic are not disclosed".into();
-            Refused::Error(error_uri::OPTION_DISALLOWED_DISCLOSE_ME, text)
-        })?;
-        if disclosed {
-            options.terms_mut().publisher = Some(entry.identity.clone());
-        }
-        if let Some(level) = realm.trust_levels.publisher(topic, &entry.identity.authrole) {
-            options.terms_mut().trustlevel = Some(level);
-        }
-        Ok(())
-    }
-
     fn refuse_publication(&mut self, slot: u32, request: RequestId, acknowledge: bool, refused: Refused) {
         match refused {
             Refused::Violation(text) => self.violation(slot, text),
@@ -283,4 +250,51 @@ impl Shard {
             self.send(shard, Frame::Publication { publication: publication.clone(), subscriptions }, from);
         }
     }
+}
+
+/// Checks what is published.
+#[inline]
+fn check_publication(
+    entry: &Session,
+    realm: &Realm,
+    topic: &str,
+    options: &PublishOptions,
+    read: Result<(), PublishOptionError>,
+) -> Result<(), Refused> {
+    let invalid = |text: String| Refused::Error(error_uri::INVALID_URI, text);
+    realm.uri_rules.check(topic).map_err(|error| invalid(error.to_string()))?;
+    if is_reserved(topic) {
+        return Err(invalid("topics that begin with wamp. are the router's own".into()));
+    }
+    read.map_err(|error| Refused::Error(error_uri::INVALID_ARGUMENT, error.to_string()))?;
+    if realm.features == FeatureRules::Strict
+        && options.terms.as_ref().is_some_and(|terms| terms.attributes.is_passthru())
+        && !entry.features.has(ClientRole::Publisher, ClientFeature::PayloadPassthruMode)
+    {
+        return Err(Refused::Violation("PUBLISH in payload passthru mode, which was not announced"));
+    }
+    Ok(())
+}
+
+/// Adds to the terms of a publication what is said of who publishes: by the permission, or else by the realm's rules.
+#[inline]
+fn set_terms(
+    entry: &Session,
+    realm: &Realm,
+    topic: &str,
+    options: &mut PublishOptions,
+    disclosure: Option<Disclose>,
+) -> Result<(), Refused> {
+    let disclosure = disclosure.unwrap_or_else(|| realm.disclosure.publisher(topic));
+    let disclosed = disclosure.decide(options.disclose_me).map_err(|_| {
+        let text = "publishers to this topic are not disclosed".into();
+        Refused::Error(error_uri::OPTION_DISALLOWED_DISCLOSE_ME, text)
+    })?;
+    if disclosed {
+        options.terms_mut().publisher = Some(entry.identity.clone());
+    }
+    if let Some(level) = realm.trust_levels.publisher(topic, &entry.identity.authrole) {
+        options.terms_mut().trustlevel = Some(level);
+    }
+    Ok(())
 }
