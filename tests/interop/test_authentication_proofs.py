@@ -7,6 +7,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -35,6 +36,7 @@ ISSUER = "https://issuer.example.com"
 CONFIG = """
 [router]
 shards = 2
+log = {{ level = "trace" }}
 [limits]
 authentication_failures_max = 0
 
@@ -143,7 +145,8 @@ class Guarded:
         known = [chains.authority(KNOWN_ROOT, MIDDLE, 1500, 4), chains.authority(KNOWN_ROOT, KNOWN_ROOT, 1000, 63)]
         (self.directory / "known.json").write_text(json.dumps(known))
         tool, salted = records()
-        config = CONFIG.format(
+        self.tokens = []
+        self.config = CONFIG.format(
             certificates=certificates,
             router_key=ROUTER_KEY.encode().hex(),
             contract=chains.CONTRACT,
@@ -161,7 +164,7 @@ class Guarded:
             salted=salted,
             by_certificate="\n".join(tables),
         )
-        self.router, (self.plain, self.secure) = start_configured(directory, config, listeners=2)
+        self.router, (self.plain, self.secure) = start_configured(directory, self.config, listeners=2)
 
     def write_keys(self):
         """Keys of every algorithm: what signs, and where the router reads what checks."""
@@ -180,7 +183,9 @@ class Guarded:
         ours = {"iss": ISSUER, "aud": "wampline", "sub": "joe", "exp": int(time.time()) + 60, **claims}
         key, name = self.signers[algorithm]
         headers = {"kid": name} if name else None
-        return jwt.encode({key: value for key, value in ours.items() if value is not None}, signer or key, algorithm, headers)
+        made = jwt.encode({key: value for key, value in ours.items() if value is not None}, signer or key, algorithm, headers)
+        self.tokens.append(made)
+        return made
 
     def address(self, is_secure, identity=None, version=None):
         return Tls(self.secure, self.certificates.authority, identity, version) if is_secure else self.plain
@@ -192,6 +197,11 @@ def guarded(certificates):
         guarded = Guarded(directory, certificates)
         yield guarded
         guarded.router.stop()
+        # Whatever was tried: no secret is logged, not even on the last level.
+        log = "\n".join(guarded.router.log)
+        private = [ROUTER_KEY.encode().hex(), KEY.encode().hex(), *guarded.tokens]
+        for secret in (PASSWORD, ACCENTED, TOKEN_SECRET, *private, *re.findall(r'\w+_key = "([^"]+)"', guarded.config)):
+            assert secret not in log, secret
 
 
 TRANSPORTS = ["rs-json", "ws-cbor", "rss-msgpack", "wss-json"]
