@@ -8,6 +8,8 @@ pub const FAILED: u8 = 1;
 pub const NO_URING: u8 = 2;
 /// `authz check`: not the configuration decides, but an authorizer.
 pub const UNDECIDED: u8 = 3;
+/// `authz check`: denied.
+pub const DENIED: u8 = 4;
 /// The command line is not valid.
 pub const USAGE: u8 = 64;
 

@@ -191,6 +191,7 @@ fn the_example_is_valid() {
     let seed = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     for (file, text) in [
         ("secrets/accounts.url", "https://accounts.example.com/authenticate\n"),
+        ("secrets/accounts.token", "s3cret\n"),
         ("secrets/router.key", seed),
         ("secrets/joe", "a ticket\n"),
         ("secrets/token", "a secret that the issuer shares with us\n"),

@@ -107,11 +107,11 @@ match = "prefix"
     for (role, action, uri, policy, code, part) in [
         ("guest", "call", "com.example.add", "exact", 0, "the prefix rule \"com.example.\" decides"),
         ("stranger", "call", "com.example.add", "exact", 0, "role \"guest\""),
-        ("guest", "publish", "com.example.add", "exact", 1, "the prefix rule \"com.example.\" decides"),
-        ("guest", "call", "com.example.secret", "exact", 1, "the exact rule \"com.example.secret\" decides"),
-        ("guest", "subscribe", "com.example.", "prefix", 1, "denies some of what the pattern matches"),
+        ("guest", "publish", "com.example.add", "exact", 4, "the prefix rule \"com.example.\" decides"),
+        ("guest", "call", "com.example.secret", "exact", 4, "the exact rule \"com.example.secret\" decides"),
+        ("guest", "subscribe", "com.example.", "prefix", 4, "denies some of what the pattern matches"),
         ("guest", "subscribe", "com.example.a.", "prefix", 0, "decides"),
-        ("guest", "call", "wamp.session.kill", "exact", 1, "denied"),
+        ("guest", "call", "wamp.session.kill", "exact", 4, "denied"),
         ("member", "call", "com.example.add", "exact", 3, "\"com.example.authorize\" is asked"),
     ] {
         let ended = ask("realm1", role, action, uri, &["--match", policy]);

@@ -262,6 +262,51 @@ async def test_anonymous_sessions_come_from_their_networks(guarded):
         await connection.close()
 
 
+NETWORKS = """
+[[listeners]]
+listen = "127.0.0.1:0"
+[[realms]]
+name = "{name}"
+{realm}
+[realms.authentication]
+anonymous = {{ role = "guest" }}
+ticket = {{ {method} }}
+[[realms.principals]]
+authid = "joe"
+role = "user"
+ticket = "of joe"
+[[realms.roles]]
+name = "guest"
+[[realms.roles]]
+name = "user"
+{role}
+"""
+
+
+@pytest.mark.parametrize("listed", ["realm", "method", "role"])
+async def test_networks_of_realm_method_and_role(configured_router, connections, listed):
+    """Who comes from a network that is listed gets in, others do not: those of a realm or role are told what a wrong ticket is told."""
+    for networks, is_inside in (('["127.0.0.0/8"]', True), ('["10.0.0.0/8", "::1", "unix"]', False)):
+        lists = dict.fromkeys(("realm", "method", "role"), "") | {listed: f"networks = {networks}"}
+        _, (address,) = configured_router(NETWORKS.format(name="realm1", **lists))
+        reasons = []
+        for method in ("ticket", "anonymous"):
+            connection = await raw.RawSocket.open(address)
+            connections.append(connection)
+            await connection.send([raw.HELLO, "realm1", {**raw.ALL_ROLES, "authmethods": [method], "authid": "joe"}])
+            message = await connection.receive()
+            if message[0] == raw.CHALLENGE:
+                await connection.send([raw.AUTHENTICATE, "of joe", {}])
+                message = await connection.receive()
+            reasons.append(message[2] if message[0] == raw.ABORT else message[2]["authrole"])
+        outside = {
+            "realm": [DENIED, DENIED],
+            "method": ["wamp.error.no_matching_auth_method", "guest"],
+            "role": [DENIED, "guest"],
+        }
+        assert reasons == (["user", "guest"] if is_inside else outside[listed])
+
+
 async def test_a_hook_chooses_who_joins(join, accounts):
     peer = await join("autobahn-ws-json", login=Login("ticket", "sam", "of sam"))
     assert (peer.details.authid, peer.details.authrole) == ("samuel", "user")

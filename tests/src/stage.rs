@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A client joins `realm1` when it is first heard of; `$session_a` and `$authid_a` are then bound. Other lines:
-//! `a joins [as AUTHROLE] [ROLE.FEATURE...]`, `a connects [json|msgpack|cbor] [rawsocket|websocket]
+//! `a joins [as AUTHROLE] [ROLE.FEATURE...]`, `a serves PROCEDURE [in REALM] [as AUTHROLE] [shared] [ROLE.FEATURE...]` (`$a` is then bound
+//! to the registration), `a connects [json|msgpack|cbor] [rawsocket|websocket]
 //! [length N] [from ADDRESS|unix]`, `a connected` (nothing has come, and it is still open), `a octets HEX` (past all framing), `a message HEX`, `a closed [CODE]`, `a eof`, `a breaks`, `a freezes`, `a thaws`,
 //! `hook asked BODY`, `hook answers BODY`, `hook is dead`, `hook is slow`, `a pings`, `a pong`, `wait 500ms`, `shutdown goodbye|restart SPAN`, `counted NAME N`, `# comment`.
 //!
@@ -17,6 +18,7 @@
 //! end nobody may have heard anything more, and when all have left nothing may be left of them.
 
 mod layout;
+mod serving;
 mod text;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -267,8 +269,11 @@ impl Stage {
             ["hook", "is", "dead"] => self.answer_hook(Err(HookFailure::Unreachable)),
             ["hook", "is", "slow"] => self.answer_hook(Err(HookFailure::TimedOut)),
             ["counted", name, count] => self.check_counter(name, count),
-            [name, "joins", "as", role, ref features @ ..] => self.appear_as(name, Some(role), features),
+            [name, "joins", "as", role, ref features @ ..] => {
+                self.appear_as(name, "realm1", Some(role), features);
+            }
             [name, "joins", ref features @ ..] => self.appear(name, features),
+            [name, "serves", procedure, ref words @ ..] => self.serve(name, procedure, words),
             [name, "connects", ..] => self.connect(name, &words[2..]),
             [name, "octets", hex] => self.client(name).peer.send_raw(&text::hex(hex)),
             [name, "message", hex] => self.client(name).peer.send_octets(&text::hex(hex)),
@@ -421,11 +426,11 @@ impl Stage {
 
     /// Joins a client that is not there yet, with features that are given as `role.feature`.
     fn appear(&mut self, name: &str, features: &[&str]) {
-        self.appear_as(name, None, features);
+        self.appear_as(name, "realm1", None, features);
     }
 
-    /// The same, in a role (see [`config::with_tickets`]).
-    fn appear_as(&mut self, name: &str, role: Option<&str>, features: &[&str]) {
+    /// The same, in a realm and perhaps in a role (see [`config::with_tickets`]).
+    fn appear_as(&mut self, name: &str, realm: &str, role: Option<&str>, features: &[&str]) {
         if self.clients.contains_key(name) {
             return;
         }
@@ -440,7 +445,7 @@ impl Stage {
             details["authid"] = json!(role);
             details["authmethods"] = json!(["ticket"]);
         }
-        self.client(name).peer.send(&json!([1, "realm1", details]));
+        self.client(name).peer.send(&json!([1, realm, details]));
         self.flush();
         if let Some(role) = role {
             match self.hear(name) {

@@ -15,9 +15,7 @@ fn an_authorizer_is_told_who_wants_what() {
     play_with(
         asks(),
         r#"
-        g joins as guard
-        g> [64, 1, {}, "auth.ask"]
-        g< [65, 1, $g]
+        g serves auth.ask as guard
         u joins as user
         u> [32, 1, {"match": "prefix"}, "com."]
         g< [68, 1, $g, {}, [{..., "realm": "realm1", "session": $session_u, "authid": $authid_u, "authrole": "user", "authmethod": $_, "authprovider": $_, "authextra": null, "transport": {...}}, "com.", "subscribe", {"match": "prefix"}]]
@@ -51,9 +49,7 @@ fn an_authorizer_speaks_of_disclosure() {
     play_with(
         asks(),
         r#"
-        g joins as guard
-        g> [64, 1, {}, "auth.ask"]
-        g< [65, 1, $g]
+        g serves auth.ask as guard
         a> [32, 1, {}, "t"]
         a< [33, 1, $s]
         a> [64, 2, {}, "p"]
@@ -85,9 +81,7 @@ fn who_cannot_be_asked_permits_nothing() {
         u joins as user
         u> [32, 1, {}, "t"]
         u< [8, 32, 1, {}, "wamp.error.authorization_failed", ["whether the session may subscribe t is not known: there is no authorizer"]]
-        g joins as guard callee.call_canceling
-        g> [64, 1, {}, "auth.ask"]
-        g< [65, 1, $g]
+        g serves auth.ask as guard callee.call_canceling
         u> [32, 2, {}, "t"]
         g< [68, 1, $g, {}, [{...}, "t", "subscribe", {}]]
         g> [8, 68, 1, {}, "com.broken"]
@@ -124,9 +118,7 @@ fn answers_are_kept_if_they_say_so() {
     play_with(
         with_authorizer(&[], short),
         r#"
-        g joins as guard
-        g> [64, 1, {}, "auth.ask"]
-        g< [65, 1, $g]
+        g serves auth.ask as guard
         u joins as user
         u> [16, 1, {"acknowledge": true}, "t"]
         g< [68, 1, $g, {}, [{...}, "t", "publish", {...}]]
@@ -171,9 +163,7 @@ fn a_purge_makes_answers_be_forgotten() {
     play_with(
         with_authorizer(&[(Exact, "wampline.authorizer.purge", &[Call])], |_| {}),
         r#"
-        g joins as guard
-        g> [64, 1, {}, "auth.ask"]
-        g< [65, 1, $g]
+        g serves auth.ask as guard
         a> [64, 1, {}, "wampline.authorizer.purge"]
         a< [8, 64, 1, {}, "wamp.error.invalid_uri", ["the procedure is the router's own"]]
         u joins as user
@@ -277,9 +267,7 @@ fn what_must_not_overtake_waits_and_nobody_else_does() {
     play_with(
         strict,
         r#"
-        g joins as guard
-        g> [64, 1, {}, "auth.ask"]
-        g< [65, 1, $g]
+        g serves auth.ask as guard
         a> [32, 1, {"match": "prefix"}, "t."]
         a< [33, 1, $s]
         u joins as user
@@ -320,9 +308,7 @@ fn answers_and_goodbye_do_not_wait() {
     play_with(
         with_authorizer(&own, |_| {}),
         r#"
-        g joins as guard
-        g> [64, 1, {}, "auth.ask"]
-        g< [65, 1, $g]
+        g serves auth.ask as guard
         u joins as user
         u> [64, 1, {}, "own.a"]
         u< [65, 1, $a]
@@ -355,9 +341,7 @@ fn a_call_that_waits_can_be_cancelled() {
     play_with(
         with_authorizer(&[], |_| {}),
         r#"
-        g joins as guard callee.call_canceling
-        g> [64, 1, {}, "auth.ask"]
-        g< [65, 1, $g]
+        g serves auth.ask as guard callee.call_canceling
         u joins as user
         u> [48, 1, {}, "p"]
         g< [68, 1, $g, {}, [{...}, "p", "call", {}]]
@@ -388,9 +372,7 @@ fn a_progressive_call_is_permitted_once() {
     play_with(
         asks(),
         r#"
-        g joins as guard
-        g> [64, 1, {}, "auth.ask"]
-        g< [65, 1, $g]
+        g serves auth.ask as guard
         a joins callee.progressive_call_invocations callee.call_canceling
         a> [64, 1, {}, "p"]
         a< [65, 1, $p]
@@ -414,9 +396,7 @@ fn a_testament_is_asked_about_twice() {
     play_with(
         asks(),
         r#"
-        g joins as guard
-        g> [64, 1, {}, "auth.ask"]
-        g< [65, 1, $g]
+        g serves auth.ask as guard
         a> [32, 1, {}, "t"]
         a< [33, 1, $s]
         u joins as user
@@ -450,9 +430,7 @@ fn sessions_of_a_role_share_a_question() {
         }
         stage.play(
             r#"
-            g joins as guard
-            g> [64, 1, {}, "auth.ask"]
-            g< [65, 1, $g]
+            g serves auth.ask as guard
             u joins as user
             v joins as user
             u> [16, 1, {"acknowledge": true}, "t"]
@@ -508,9 +486,7 @@ fn an_authorizer_may_call_who_it_is_asked_about() {
     play_with(
         with_authorizer(&own, |_| {}),
         r#"
-        g joins as guard
-        g> [64, 1, {}, "auth.ask"]
-        g< [65, 1, $g]
+        g serves auth.ask as guard
         a> [64, 1, {}, "guard.back"]
         a< [65, 1, $back]
         u joins as user
@@ -544,9 +520,7 @@ fn what_waits_is_bounded() {
     for mut stage in wampline_tests::stage::stages(configure) {
         stage.play(
             r#"
-            g joins as guard
-            g> [64, 1, {}, "auth.ask"]
-            g< [65, 1, $g]
+            g serves auth.ask as guard
             a> [32, 1, {}, "t"]
             a< [33, 1, $s]
             u joins as user

@@ -59,8 +59,14 @@ impl Principals {
     /// The principal `authid` of method `wamp-scram` or `scram`, by the record's dialect.
     ///
     /// # Errors
-    /// As [`Principals::add_ticket`].
+    /// As [`Principals::add_ticket`]; for `wamp-scram` also if the authid is not as SASLprep leaves it: clients send that,
+    /// so that nobody could join by the name.
     pub fn add_scram(&mut self, authid: &str, record: ScramRecord, grant: Grant) -> Result<(), ConfigError> {
+        let is_normal = || stringprep::saslprep(authid).is_ok_and(|normal| normal == authid);
+        if record.dialect() == Dialect::Specification && !is_normal() {
+            let expected = "in the normal form of SASLprep (RFC 4013), which clients of wamp-scram send";
+            return Err(ConfigError::Malformed { what: "authid", expected });
+        }
         self.shapes.note_scram(&record);
         match record.dialect() {
             Dialect::Specification => add(&mut self.wamp_scram, Method::WampScram, authid, record, grant),

@@ -21,6 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use wampline_shard::{HookFailure, HookQuestion};
+use zeroize::Zeroizing;
 
 pub use client::{Hook, HookError, HookSettings};
 
@@ -64,7 +65,8 @@ struct Queue {
 struct Request {
     shard: usize,
     id: u64,
-    body: Vec<u8>,
+    /// There may be a ticket in it.
+    body: Zeroizing<Vec<u8>>,
     deadline: Instant,
 }
 
@@ -92,6 +94,7 @@ impl Hooks {
     pub(crate) fn ask(&self, shard: usize, question: HookQuestion) -> Result<(), HookFailure> {
         let HookQuestion { id, hook, body } = question;
         let asker = self.askers.get(hook as usize).ok_or(HookFailure::Unreachable)?;
+        let body = Zeroizing::new(body);
         let deadline = Instant::now() + asker.hook.timeout();
         let mut queue = asker.lock();
         if queue.waiting.len() >= asker.hook.waiting_max() {

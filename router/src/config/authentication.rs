@@ -42,6 +42,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) decoys: &'a DecoySecret,
     /// Whether any listener gives cookies to browsers.
     pub(super) has_cookies: bool,
+    /// Whether any listener asks clients for certificates.
+    pub(super) has_certificates: bool,
 }
 
 /// What came of the tables of one realm.
@@ -237,6 +239,10 @@ impl Builder<'_> {
     }
 
     fn tls(&mut self, table: raw::ByCertificate) {
+        if !self.around.has_certificates {
+            let message = "no listener asks clients for certificates, expected client_certificates in a table [listeners.tls] (or no method tls)";
+            self.found.add(self.place.clone(), message);
+        }
         self.networks(Method::Tls, table.networks);
         if table.mappings.is_empty() || table.sources.span().is_some() {
             self.sources(Method::Tls, table.sources);

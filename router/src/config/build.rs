@@ -41,6 +41,7 @@ pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut 
         hooks: &hook_names,
         decoys: &decoy_secret(),
         has_cookies: listeners.iter().any(|listener| listener.engine.transport.cookie.is_some()),
+        has_certificates: listeners.iter().any(|listener| listener.asks_for_certificates),
     };
     let Realms { realms, templates, watched } = realms::realms(raw.realms, around, found);
     let (listeners, endpoints) = addressed(listeners, overrides, found);
@@ -119,6 +120,8 @@ fn limits(raw: raw::Limits, found: &mut Diagnostics) -> (shard::Limits, usize) {
 struct Listener {
     place: Place,
     address: Address,
+    /// Whether clients are asked for a certificate.
+    asks_for_certificates: bool,
     engine: shard::Listener,
 }
 
@@ -170,10 +173,8 @@ fn listener(raw: raw::Listener, folder: &Path, limit: usize, found: &mut Diagnos
             "any web page could act as whoever has logged in, expected another same_site, or origins by name";
         found.add(same_site_place, text);
     }
-    let (tls, channel_binding) = match raw.tls {
-        Some(raw) => terminate_tls(raw, folder, found),
-        None => (None, false),
-    };
+    let Tls { config: tls, channel_binding, asks_for_certificates } =
+        raw.tls.map(|raw| terminate_tls(raw, folder, found)).unwrap_or_default();
     if let (Some(tls_place), Some(Address::Unix(_))) = (tls_place, &address) {
         found.add(tls_place, "TLS is of no use on a Unix socket, expected a TCP address or no tls");
     }
@@ -209,7 +210,7 @@ fn listener(raw: raw::Listener, folder: &Path, limit: usize, found: &mut Diagnos
         connections_max: raw.connections_max.get(found),
     };
     // Without an address the rest has been checked all the same.
-    Some(Listener { place, address: address?, engine })
+    Some(Listener { place, address: address?, asks_for_certificates, engine })
 }
 
 fn origins(list: Vec<String>) -> Origins {
@@ -237,15 +238,21 @@ fn cookie(raw: raw::Cookie, is_secure: bool, found: &mut Diagnostics) -> Option<
     }
 }
 
-/// TLS, and whether its connections can be bound to.
-fn terminate_tls(
-    raw: raw::Tls,
-    folder: &Path,
-    found: &mut Diagnostics,
-) -> (Option<Arc<rustls::ServerConfig>>, bool) {
+/// What the table of TLS says.
+#[derive(Default)]
+struct Tls {
+    /// What handshakes go by, unless something is wrong with it.
+    config: Option<Arc<rustls::ServerConfig>>,
+    /// Whether its connections can be bound to.
+    channel_binding: bool,
+    /// Whether clients are asked for a certificate.
+    asks_for_certificates: bool,
+}
+
+fn terminate_tls(raw: raw::Tls, folder: &Path, found: &mut Diagnostics) -> Tls {
     let (certificate_place, key_place) = (raw.certificate.span(), raw.key.span());
     let (asked_place, authorities_place) = (raw.client_certificates.span(), raw.client_authorities.span());
-    let binding = raw.channel_binding.get(found);
+    let channel_binding = raw.channel_binding.get(found);
     let versions = raw.versions.get(found);
     let (certificate, key) = (raw.certificate.take(found), raw.key.take(found));
     let asked = raw.client_certificates.get(found).0;
@@ -261,10 +268,12 @@ fn terminate_tls(
         ),
         _ => {}
     }
+    let asks_for_certificates = asked.is_some();
     let clients = asked.zip(authorities).map(|(asked, path)| (folder.join(path), asked));
-    let (Some(certificate), Some(key)) = (certificate, key) else { return (None, binding) };
+    let without = Tls { config: None, channel_binding, asks_for_certificates };
+    let (Some(certificate), Some(key)) = (certificate, key) else { return without };
     let files = tls::Files { certificate: folder.join(certificate), key: folder.join(key), clients };
-    let config = match tls::server_config(&files, &versions, binding) {
+    let config = match tls::server_config(&files, &versions, channel_binding) {
         Ok(config) => Some(config),
         // The list of versions has told what is wrong with it.
         Err(error) if error.part == Part::Versions && versions.is_empty() => None,
@@ -278,7 +287,7 @@ fn terminate_tls(
             None
         }
     };
-    (config, binding)
+    Tls { config, ..without }
 }
 
 /// Gives every listener its endpoint, after the command line has had its say.
@@ -296,7 +305,7 @@ fn addressed(
         _ => configured,
     };
     let mut endpoints: Vec<Endpoint> = Vec::new();
-    for Listener { place, address, engine } in &opened {
+    for Listener { place, address, engine, .. } in &opened {
         // Nothing in the file is to blame for what the command line says: then the message names the flag.
         let subject = if place.is_none() && !overrides.listen.is_empty() { "--listen: " } else { "" };
         let endpoint = match address.resolve() {

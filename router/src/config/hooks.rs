@@ -33,6 +33,8 @@ pub(super) fn hooks(
         let (name_place, name) = (table.name.span(), table.name.take(found));
         let (url_place, authorities_place) = (table.url.span(), table.authorities.span());
         let url = table.url.take(found).map(|url| url.read(folder));
+        let token_place = table.token.span();
+        let token = table.token.take(found).map(|token| token.read(folder)).transpose();
         let authorities = table.authorities.take(found);
         let authorities =
             authorities.map(|path| read_file(&folder.join(path), AUTHORITIES_BYTES_MAX)).transpose();
@@ -53,6 +55,10 @@ pub(super) fn hooks(
             Ok(pem) => settings.authorities = pem,
             Err(message) => found.add(authorities_place.clone(), message),
         }
+        match token {
+            Ok(token) => settings.token = token,
+            Err(message) => found.add(token_place.clone(), message),
+        }
         if let Some(name) = name {
             // A hook with something wrong is there all the same, so that sources that name it are not to blame.
             if names.insert(name.clone(), HookId(hooks.len() as u32)).is_some() {
@@ -65,8 +71,12 @@ pub(super) fn hooks(
         match Hook::new(settings) {
             Ok(hook) => hooks.push(hook),
             Err(error) => {
-                let is_url = matches!(error, HookError::Url | HookError::NoSystemAuthorities(_));
-                found.add(if is_url { url_place } else { authorities_place }, error.to_string());
+                let place = match error {
+                    HookError::Url | HookError::NoSystemAuthorities(_) => url_place,
+                    HookError::Authorities(_) | HookError::NoAuthority => authorities_place,
+                    HookError::Token => token_place,
+                };
+                found.add(place, error.to_string());
             }
         }
     }

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use wampline_driver::{DriverChoice, DriverConfig};
 use wampline_shard::{Config, ShutdownMode};
+use zeroize::Zeroize;
 
 pub use address::{Address, display_endpoint};
 pub use diagnostics::{Report, Source};
@@ -90,7 +91,11 @@ pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Settings, Repo
             })
         })
         .map_err(|message| Report { lines: vec![message] })?;
-    parse(&Source { name, text }, path.parent().unwrap_or(Path::new("")), overrides)
+    let mut source = Source { name, text };
+    let settings = parse(&source, path.parent().unwrap_or(Path::new("")), overrides);
+    // There may be secrets in it.
+    source.text.zeroize();
+    settings
 }
 
 /// Reads a configuration's text. Relative paths in it are taken from `folder`.

@@ -17,7 +17,8 @@ pub(crate) const AUTHZ_HELP: &str = "\
 Reads the configuration, asks nobody, and prints one line: allowed or denied, and the rule that decides. To subscribe and to register
 take --match; of a pattern every URI that it can match must be permitted. A realm of a template is named as it would be joined.
 
-Exit codes: 0 allowed, 1 denied (or the configuration is not valid), 3 the authorizer decides, 64 the command line is not valid
+Exit codes: 0 allowed, 4 denied, 3 the authorizer decides, 1 the configuration is not valid or has no such realm, 64 the command
+line is not valid
 
 Examples:
   wampline authz check --config wampline.toml --realm realm1 --role guest --action call --uri com.example.add
@@ -74,7 +75,7 @@ pub(crate) fn authz_check(arguments: &AuthzCheckArguments) -> ExitCode {
     };
     let code = match explanation.verdict {
         Verdict::Allowed(_) => exit::OK,
-        Verdict::Denied => exit::FAILED,
+        Verdict::Denied => exit::DENIED,
         Verdict::Ask => exit::UNDECIDED,
     };
     say(&explanation.to_string());

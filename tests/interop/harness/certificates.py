@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 @dataclass(frozen=True)
 class Certificates:
     authority: str
+    authority_key: str
     certificate: str
     key: str
     client_certificate: str
@@ -31,20 +32,35 @@ def make_certificates(directory):
     client_key = ec.generate_private_key(ec.SECP256R1())
     client = sign("device7", client_key.public_key(), "Wampline test authority", authority_key, False, is_client=True)
     paths = Certificates(
-        *(str(directory / name) for name in ("authority.pem", "certificate.pem", "key.pem", "client.pem", "client-key.pem")),
+        *(str(directory / name) for name in ("authority.pem", "authority-key.pem", "certificate.pem", "key.pem", "client.pem", "client-key.pem")),
         client.fingerprint(hashes.SHA256()).hex(),
     )
     Path(paths.authority).write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     Path(paths.certificate).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     Path(paths.client_certificate).write_bytes(client.public_bytes(serialization.Encoding.PEM))
-    for path, private in ((paths.key, key), (paths.client_key, client_key)):
-        Path(path).write_bytes(
-            private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        )
+    for path, private in ((paths.authority_key, authority_key), (paths.key, key), (paths.client_key, client_key)):
+        write_key(path, private)
     return paths
 
 
-def sign(subject, public_key, issuer, issuer_key, is_authority, *, is_client=False):
+def make_client(directory, file_name, certificates, common_name, names):
+    """A client's certificate with these alternative names, of the authority of `certificates`: the paths of it and its key, and itself."""
+    authority_key = serialization.load_pem_private_key(Path(certificates.authority_key).read_bytes(), None)
+    key = ec.generate_private_key(ec.SECP256R1())
+    made = sign(common_name, key.public_key(), "Wampline test authority", authority_key, False, is_client=True, names=names)
+    paths = tuple(str(Path(directory) / f"{file_name}{suffix}") for suffix in (".pem", ".key"))
+    Path(paths[0]).write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    write_key(paths[1], key)
+    return paths, made
+
+
+def write_key(path, key):
+    Path(path).write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
+def sign(subject, public_key, issuer, issuer_key, is_authority, *, is_client=False, names=None):
     now = datetime.datetime.now(datetime.timezone.utc)
     builder = (
         x509.CertificateBuilder()
@@ -60,7 +76,7 @@ def sign(subject, public_key, issuer, issuer_key, is_authority, *, is_client=Fal
         .add_extension(key_usage(is_authority), critical=True)
     )
     if is_client:
-        names = [x509.DNSName(f"{subject}.example.com")]
+        names = names or [x509.DNSName(f"{subject}.example.com")]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
     elif not is_authority:

@@ -276,8 +276,11 @@ FRAMINGS = {"rs": RawSocket, "ws": WebSocket}
 
 
 async def connect(address):
-    """A stream to `(host, port)` or to the path of a Unix socket."""
-    opening = asyncio.open_unix_connection(address) if isinstance(address, str) else asyncio.open_connection(*address)
+    """A stream to `(host, port)`, to the path of a Unix socket, or over TLS (`harness.tls`)."""
+    if isinstance(address, str):
+        opening = asyncio.open_unix_connection(address)
+    else:
+        opening = asyncio.open_connection(*address) if isinstance(address, tuple) else address.open()
     return await asyncio.wait_for(opening, ANSWER_SECONDS)
 
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 
+use super::life::Life;
 use super::machine::fault;
 use super::{TlsFault, TlsProgress};
 
@@ -24,9 +25,7 @@ pub(super) struct Bound {
     /// Whether TLS 1.2 is spoken with peers alone that mix the whole handshake into the keys (RFC 7627): without that, two
     /// connections can have the same keys, and their keying material binds to nothing.
     is_tls12_unique: bool,
-    progress: TlsProgress,
-    close_sent: bool,
-    fault: Option<TlsFault>,
+    life: Life,
 }
 
 impl Bound {
@@ -35,8 +34,7 @@ impl Bound {
         let mut connection = ServerConnection::new(config).map_err(fault)?;
         // Everything is taken out at once.
         connection.set_buffer_limit(None);
-        let progress = TlsProgress::Handshaking;
-        Ok(Bound { connection, is_tls12_unique, progress, close_sent: false, fault: None })
+        Ok(Bound { connection, is_tls12_unique, life: Life::new() })
     }
 
     pub(super) fn connection(&self) -> &ServerConnection {
@@ -44,12 +42,12 @@ impl Bound {
     }
 
     pub(super) fn progress(&self) -> TlsProgress {
-        self.progress
+        self.life.progress()
     }
 
     /// `None` before the handshake is over, and where the keys are not those of this connection alone.
     pub(super) fn exporter(&self) -> Option<[u8; 32]> {
-        if self.connection.is_handshaking() || self.fault.is_some() {
+        if self.connection.is_handshaking() || self.life.has_failed() {
             return None;
         }
         match self.connection.protocol_version() {
@@ -67,42 +65,33 @@ impl Bound {
         plain: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Result<TlsProgress, TlsFault> {
-        if let Some(fault) = &self.fault {
-            return Err(fault.clone());
-        }
-        if self.progress == TlsProgress::Closed {
+        if !self.life.may_receive()? {
             return Ok(TlsProgress::Closed);
         }
         let result = self.walk(input, plain);
         self.put(out);
         if let Err(fault) = result {
-            self.progress = TlsProgress::Closed;
-            self.fault = Some(fault.clone());
+            self.life.failed(&fault);
             return Err(fault);
         }
-        Ok(self.progress)
+        Ok(self.life.progress())
     }
 
     pub(super) fn seal(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsFault> {
-        if let Some(fault) = &self.fault {
-            return Err(fault.clone());
-        }
-        if self.close_sent || self.progress == TlsProgress::Handshaking {
-            return Err(TlsFault("not open".to_owned()));
-        }
+        self.life.check_open()?;
         self.connection.writer().write_all(plain).map_err(|error| TlsFault(error.to_string()))?;
         self.put(out);
         Ok(())
     }
 
     pub(super) fn close(&mut self, out: &mut Vec<u8>) {
-        if self.close_sent || self.fault.is_some() || self.progress == TlsProgress::Handshaking {
+        // Without a handshake there is nobody to say goodbye to.
+        if self.life.check_open().is_err() {
             return;
         }
         self.connection.send_close_notify();
         self.put(out);
-        self.close_sent = true;
-        self.progress = TlsProgress::Closed;
+        self.life.closed();
     }
 
     /// Feeds the input, which rustls takes some KiB at a time, and collects what comes out of it.
@@ -117,9 +106,9 @@ impl Bound {
             self.collect(plain);
             let state = processed.map_err(fault)?;
             if state.peer_has_closed() {
-                self.progress = TlsProgress::Closed;
-            } else if self.progress == TlsProgress::Handshaking && !self.connection.is_handshaking() {
-                self.progress = TlsProgress::Open;
+                self.life.peer_closed();
+            } else if !self.connection.is_handshaking() {
+                self.life.handshake_done();
             }
             if taken == 0 || input.is_empty() {
                 return Ok(());

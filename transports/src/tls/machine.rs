@@ -10,6 +10,7 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus, WriteTraffic,
 };
 
+use super::life::Life;
 use super::{TlsFault, TlsProgress};
 
 /// The most ciphertext held. A record has at most 5 + 2^14 + 2048 octets (RFC 5246, section 6.2.3), a handshake message
@@ -59,18 +60,16 @@ impl Side for UnbufferedClientConnection {
 pub(super) struct Machine<S> {
     side: S,
     held: Vec<u8>,
-    progress: TlsProgress,
-    close_sent: bool,
-    fault: Option<TlsFault>,
+    life: Life,
 }
 
 impl<S: Side> Machine<S> {
     pub(super) fn new(side: S) -> Machine<S> {
-        Machine { side, held: Vec::new(), progress: TlsProgress::Handshaking, close_sent: false, fault: None }
+        Machine { side, held: Vec::new(), life: Life::new() }
     }
 
     pub(super) fn progress(&self) -> TlsProgress {
-        self.progress
+        self.life.progress()
     }
 
     pub(super) fn side(&self) -> &S {
@@ -87,10 +86,7 @@ impl<S: Side> Machine<S> {
         plain: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Result<TlsProgress, TlsFault> {
-        if let Some(fault) = &self.fault {
-            return Err(fault.clone());
-        }
-        if self.progress == TlsProgress::Closed {
+        if !self.life.may_receive()? {
             return Ok(TlsProgress::Closed);
         }
         self.held.extend_from_slice(input);
@@ -103,16 +99,15 @@ impl<S: Side> Machine<S> {
         });
         match result {
             Ok(()) => {
-                if self.progress == TlsProgress::Closed {
+                if self.life.progress() == TlsProgress::Closed {
                     self.held = Vec::new();
                 }
-                Ok(self.progress)
+                Ok(self.life.progress())
             }
             Err(fault) => {
                 self.put_alerts(out);
                 self.held = Vec::new();
-                self.progress = TlsProgress::Closed;
-                self.fault = Some(fault.clone());
+                self.life.failed(&fault);
                 Err(fault)
             }
         }
@@ -134,8 +129,7 @@ impl<S: Side> Machine<S> {
         });
         // Without a handshake there is nobody to say goodbye to.
         if result.is_ok() {
-            self.close_sent = true;
-            self.progress = TlsProgress::Closed;
+            self.life.closed();
             self.held = Vec::new();
         }
     }
@@ -164,11 +158,9 @@ impl<S: Side> Machine<S> {
                     append(out, 0, |room| data.encode(room).map_err(Short::from))?;
                 }
                 ConnectionState::TransmitTlsData(data) => data.done(),
-                ConnectionState::PeerClosed => self.progress = TlsProgress::Closed,
+                ConnectionState::PeerClosed => self.life.peer_closed(),
                 ConnectionState::WriteTraffic(_) => {
-                    if self.progress == TlsProgress::Handshaking {
-                        self.progress = TlsProgress::Open;
-                    }
+                    self.life.handshake_done();
                     return Ok(());
                 }
                 ConnectionState::BlockedHandshake | ConnectionState::Closed => return Ok(()),
@@ -191,12 +183,7 @@ impl<S: Side> Machine<S> {
         out: &mut Vec<u8>,
         act: impl FnOnce(WriteTraffic<'_, S::Data>, &mut Vec<u8>) -> Result<(), TlsFault>,
     ) -> Result<(), TlsFault> {
-        if let Some(fault) = &self.fault {
-            return Err(fault.clone());
-        }
-        if self.close_sent || self.progress == TlsProgress::Handshaking {
-            return Err(TlsFault("not open".to_owned()));
-        }
+        self.life.check_open()?;
         loop {
             // Nothing can come of what is held (see the invariant), so there is nothing to discard.
             match self.side.process(&mut self.held).state.map_err(fault)? {

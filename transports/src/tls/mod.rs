@@ -9,6 +9,7 @@
 mod bound;
 mod certificate;
 mod config;
+mod life;
 mod machine;
 
 use std::fmt;

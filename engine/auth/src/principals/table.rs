@@ -494,6 +494,18 @@ wampcra = { secret = "x" }
         refuse(&with("ticket = \"hunter2\"\nticket_sha256 = \"x\""), (1, 1), "one of them");
         refuse(&with("cryptosign = [\"hunter2\"]"), (1, 1), "ed25519 public key");
         refuse(&with("cryptosign = []"), (1, 1), "key is missing");
+        let scram = "wamp-scram = { kdf = \"pbkdf2\", iterations = 4096, salt = \"W22ZaJ0SNY7soEsUEjb6gQ==\", password = \"hunter2\" }";
+        refuse(
+            &with(scram).replace("joe", "jo\u{ad}e"),
+            (1, 1),
+            "authid must be in the normal form of SASLprep",
+        );
+        refuse(
+            &with(scram).replace("joe", "\u{ff4a}oe"),
+            (1, 1),
+            "authid must be in the normal form of SASLprep",
+        );
+        assert!(Principals::from_toml(&with(scram).replace("joe", "Jo\u{eb}l, a=b")).is_ok());
         refuse(
             &with("wampcra = { secret = \"hunter2\", salt = \"salt1234\" }"),
             (1, 1),

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use wampline_wire::{Dict, Value};
+use zeroize::Zeroizing;
 
 use super::{Dialect, ScramRecord};
 use crate::OwnedDict;
@@ -100,11 +101,12 @@ impl Exchange {
         let mut proof = [0; 32];
         let is_proof = STANDARD.decode_slice(signature, &mut proof).is_ok_and(|octets| octets == proof.len());
         let stored_key = &*self.record.stored_key;
-        let mut client_key = hmac_sha256(stored_key, message.as_bytes());
+        // With it one could pass for the client.
+        let mut client_key = Zeroizing::new(hmac_sha256(stored_key, message.as_bytes()));
         for (octet, of_proof) in client_key.iter_mut().zip(proof) {
             *octet ^= of_proof;
         }
-        let is_proved = are_equal(&sha256(&client_key), stored_key);
+        let is_proved = are_equal(&sha256(&*client_key), stored_key);
         let verifier = hmac_sha256(&*self.record.server_key, message.as_bytes());
         (is_proof && is_proved && self.is_bound(extra)).then_some(verifier)
     }

@@ -8,17 +8,20 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use ureq::Agent;
-use ureq::http::Uri;
+use ureq::http::{HeaderValue, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use wampline_shard::HookFailure;
+use zeroize::Zeroizing;
 
-/// Where a hook is and how much it may take.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a hook is and how much it may take. Formatting shows none of it: there may be secrets in the URL, too.
+#[derive(Clone, PartialEq, Eq)]
 pub struct HookSettings {
     /// Where questions are posted: `http://` or `https://`.
     pub url: String,
     /// The authorities that the hook's certificate must lead to, in PEM; without, those that the system trusts.
     pub authorities: Option<Vec<u8>>,
+    /// What the router proves itself by to the hook: sent as `Authorization: Bearer`. Visible ASCII.
+    pub token: Option<Zeroizing<String>>,
     /// How long finding its address and connecting may take.
     pub connect_timeout: Duration,
     /// How long a question may take, from the moment at which it is asked to the last octet of the answer.
@@ -37,12 +40,19 @@ impl HookSettings {
         HookSettings {
             url: url.into(),
             authorities: None,
+            token: None,
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_secs(5),
             connections_max: 4,
             waiting_max: 1024,
             answer_bytes_max: 64 << 10,
         }
+    }
+}
+
+impl fmt::Debug for HookSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HookSettings").finish_non_exhaustive()
     }
 }
 
@@ -57,6 +67,8 @@ pub enum HookError {
     NoAuthority,
     /// The system has no list of authorities that could be read: why.
     NoSystemAuthorities(String),
+    /// The token is empty, or has characters that a header cannot carry.
+    Token,
 }
 
 impl fmt::Display for HookError {
@@ -68,6 +80,9 @@ impl fmt::Display for HookError {
             HookError::Authorities(why) => write!(f, "the authorities are not valid PEM: {why}"),
             HookError::NoAuthority => {
                 f.write_str("no certificate: expected PEM with `-----BEGIN CERTIFICATE-----`")
+            }
+            HookError::Token => {
+                f.write_str("the token cannot stand in a header, expected letters, digits and marks of ASCII")
             }
             HookError::NoSystemAuthorities(why) => write!(
                 f,
@@ -86,6 +101,8 @@ pub struct Hook {
     settings: Arc<HookSettings>,
     /// The URL without what may be secret in it.
     shown: Arc<str>,
+    /// What the router proves itself by.
+    authorization: Option<HeaderValue>,
     /// Keeps the connections; clones share them.
     agent: Agent,
 }
@@ -103,7 +120,7 @@ impl Hook {
     /// Checks the settings; connects to nothing.
     ///
     /// # Errors
-    /// The URL or the authorities cannot be used.
+    /// The URL, the authorities or the token cannot be used.
     pub fn new(settings: HookSettings) -> Result<Hook, HookError> {
         let uri: Uri = settings.url.parse().map_err(|_| HookError::Url)?;
         let (scheme, authority) = (uri.scheme_str(), uri.authority().ok_or(HookError::Url)?);
@@ -118,8 +135,9 @@ impl Hook {
             None => Vec::new(),
         };
         let shown = format!("{}://{authority}{}", scheme.unwrap_or_default(), uri.path()).into();
+        let authorization = settings.token.as_ref().map(|token| authorization(token)).transpose()?;
         let agent = agent(&settings, &roots);
-        Ok(Hook { settings: Arc::new(settings), shown, agent })
+        Ok(Hook { settings: Arc::new(settings), shown, authorization, agent })
     }
 
     /// The URL, without what may be secret in it.
@@ -155,7 +173,10 @@ impl Hook {
         if left.is_zero() {
             return Err(Attempt::Failed((HookFailure::TimedOut, "no time was left".to_owned())));
         }
-        let request = self.agent.post(&self.settings.url).config().timeout_global(Some(left)).build();
+        let mut request = self.agent.post(&self.settings.url).config().timeout_global(Some(left)).build();
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization);
+        }
         let mut response = request.header("Content-Type", "application/json").send(body)?;
         let status = response.status();
         if !status.is_success() {
@@ -231,6 +252,17 @@ fn agent(settings: &HookSettings, roots: &[Certificate<'static>]) -> Agent {
         .max_idle_connections_per_host(connections)
         .build()
         .new_agent()
+}
+
+/// The header by which the router proves itself.
+fn authorization(token: &str) -> Result<HeaderValue, HookError> {
+    if token.is_empty() || !token.bytes().all(|octet| octet.is_ascii_graphic()) {
+        return Err(HookError::Token);
+    }
+    let text = Zeroizing::new(format!("Bearer {token}"));
+    let mut value = HeaderValue::from_str(&text).map_err(|_| HookError::Token)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn own_authorities(pem: &[u8]) -> Result<Vec<Certificate<'static>>, HookError> {

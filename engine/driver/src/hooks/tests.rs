@@ -35,6 +35,19 @@ fn answers() {
 }
 
 #[test]
+fn the_router_proves_itself_by_its_token() {
+    let program = Program::start();
+    let with = |token: &str| HookSettings { token: Some(token.to_owned().into()), ..settings(program.url()) };
+    assert_eq!(ask(settings(program.url()), "whose"), Ok("nobody's".to_owned()));
+    assert_eq!(ask(with("s3cret/+="), "whose"), Ok("bearer s3cret/+=".to_owned()));
+    for wrong in ["", "a b", "a\r\nb: c", "caf\u{e9}"] {
+        assert_eq!(Hook::new(with(wrong)).err(), Some(HookError::Token), "{wrong:?}");
+    }
+    assert_eq!(format!("{:?}", with("s3cret")), "HookSettings { .. }");
+    assert!(!format!("{:?}", Hook::new(with("s3cret")).unwrap()).contains("s3cret"));
+}
+
+#[test]
 fn what_is_no_answer() {
     let program = Program::start();
     let ask = |body: &str| ask(settings(program.url()), body);

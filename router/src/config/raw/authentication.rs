@@ -367,6 +367,9 @@ pub(in super::super) struct Hook {
     /// PEM file with the authorities that its certificate must lead to.
     #[serde(default)]
     pub authorities: Checked<Text>,
+    /// What the router proves itself by to the program.
+    #[serde(default)]
+    pub token: Checked<Secret>,
     /// How long finding and connecting may take.
     #[serde(default)]
     pub connect_timeout: Checked<Span<{ 10 * MS }, { 60 * S }, { 2 * S }>>,

@@ -68,11 +68,14 @@ fn every_method_arrives() {
         r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","x":"{}"}}]}}"#,
         "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
     );
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = Folder::new(
         "methods",
         &[
             ("people.toml", "[[principal]]\nauthid = \"ann\"\nrole = \"user\"\nticket = \"another\"\n"),
             ("keys.json", &jwks),
+            ("chain.pem", &made.cert.pem()),
+            ("key.pem", &made.signing_key.serialize_pem()),
         ],
     );
     let settings = folder
@@ -81,9 +84,15 @@ fn every_method_arrives() {
             [[hooks]]
             name = "accounts"
             url = "http://127.0.0.1:9/x"
+            token = "another-token"
             [[listeners]]
             listen = "127.0.0.1:0"
             cookie = {{ name = "w" }}
+            [listeners.tls]
+            certificate = "chain.pem"
+            key = "key.pem"
+            client_certificates = "optional"
+            client_authorities = "chain.pem"
             [[realms]]
             name = "r"
             default_role = "user"
@@ -192,6 +201,13 @@ fn methods_that_are_none() {
         &[concat!(
             "w.toml:3:1: no listener gives cookies to browsers, expected a table [listeners.cookie] (or no method ",
             "cookie)"
+        )],
+    );
+    check(
+        &with("tls = { mappings = [{ authid = \"dns\", role = \"device\" }] }"),
+        &[concat!(
+            "w.toml:3:1: no listener asks clients for certificates, expected client_certificates in a table ",
+            "[listeners.tls] (or no method tls)"
         )],
     );
     check(&with("jwt = { issuers = [] }"), &["w.toml:4:19: the list is empty, expected at least one issuer"]);
@@ -473,5 +489,9 @@ fn templates_and_hooks() {
                 "fragment"
             ),
         ],
+    );
+    check(
+        "[[hooks]]\nname = \"a\"\nurl = \"http://127.0.0.1:1/\"\ntoken = \"not shown\"\n",
+        &["w.toml:4:9: the token cannot stand in a header, expected letters, digits and marks of ASCII"],
     );
 }
