@@ -261,6 +261,7 @@ impl Shard {
         }
     }
 
+    #[inline(never)]
     fn settle_changes(&mut self) {
         self.home.release();
         loop {
