@@ -12,7 +12,7 @@ use support::{check, folder, wampline};
 const MANUAL: &str = include_str!("../../docs/configuration.md");
 
 /// The tables of the configuration, by their headings in the manual.
-const TABLES: [&str; 33] = [
+const TABLES: [&str; 34] = [
     "[router]",
     "[router.log]",
     "[limits]",
@@ -22,6 +22,7 @@ const TABLES: [&str; 33] = [
     "[[hooks]]",
     "[[realms]]",
     "[realms.retained]",
+    "[realms.limits]",
     "[[realms.disclose]]",
     "[[realms.trust_levels]]",
     "[[realms.history]]",

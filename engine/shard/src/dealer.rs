@@ -288,8 +288,9 @@ impl Shard {
         procedure: &str,
     ) -> Option<(&'static str, String)> {
         let entry = &self.sessions[session];
-        let limits = &self.shared.config.limits;
-        if let Err(error) = self.shared.realm(entry.realm).uri_rules.check(procedure) {
+        let realm = self.shared.realm(entry.realm);
+        let limits = &realm.limits;
+        if let Err(error) = realm.uri_rules.check(procedure) {
             return Some((error_uri::INVALID_URI, error.to_string()));
         }
         if entry.calls.len() >= limits.calls_per_session_max {
@@ -344,7 +345,7 @@ impl Shard {
         let Some(slot) = entry.connection else { return };
         let ended = entry.ended_inputs.get_or_insert_with(Default::default);
         ended.insert(request);
-        if ended.len() > 2 * self.shared.config.limits.inputs_per_session_max {
+        if ended.len() > 2 * self.shared.realm(entry.realm).limits.inputs_per_session_max {
             // It was refused as many calls again and goes on. To forget one could run its last chunk as a new call.
             self.violation(slot, "too many progressive calls without their last chunk");
         }

@@ -43,7 +43,7 @@ mod spare;
 mod throttle;
 mod timeout;
 
-pub use config::{Config, FeatureRules, Limits, Listener, Realm, RealmTemplate};
+pub use config::{Config, FeatureRules, Limits, Listener, Realm, RealmLimits, RealmTemplate};
 pub use counters::Counters;
 pub use frame::Batch;
 pub use output::Output;

@@ -199,8 +199,8 @@ impl Shard {
                 Err((error_uri::INVALID_ARGUMENT, text)),
             );
         }
-        let rules = self.shared.realm(self.sessions[session].realm).uri_rules;
-        let limits = &self.shared.config.limits;
+        let realm = self.shared.realm(self.sessions[session].realm);
+        let (rules, limits) = (realm.uri_rules, &realm.limits);
         let limits = TestamentLimits {
             count_max: limits.testaments_per_session_max,
             bytes_max: limits.testament_bytes_per_session_max,

@@ -424,39 +424,6 @@ fn keys_are_checked() {
 }
 
 #[test]
-fn limits_arrive() {
-    let limits = valid(
-        r#"
-        [limits]
-        realms_made_max = 1
-        authentication_timeout = "2s"
-        authenticating_max = 3
-        authentication_grid = "4ms"
-        authentication_failures_max = 5
-        authentication_failures_window = "6s"
-        authentication_block = "7s"
-        authentication_sources_max = 8
-        questions_per_shard_max = 9
-        requests_held_bytes_max = "10KiB"
-        authorizer_answers_max = 11
-        "#,
-    )
-    .engine
-    .limits;
-    let seconds = Duration::from_secs;
-    assert_eq!(
-        (limits.realms_max, limits.authentication_timeout, limits.authenticating_max),
-        (1, seconds(2), 3)
-    );
-    assert_eq!(limits.authentication_grid, Duration::from_millis(4));
-    let throttle = &limits.throttle;
-    assert_eq!((throttle.failures_max, throttle.window), (5, seconds(6)));
-    assert_eq!((throttle.block, throttle.sources_max), (seconds(7), 8));
-    assert_eq!((limits.questions_per_shard_max, limits.requests_held_bytes_max), (9, 10 << 10));
-    assert_eq!(limits.authorizer_answers_max, 11);
-}
-
-#[test]
 fn templates_and_hooks() {
     let settings = valid(
         "[[realms]]\nname = \"com.example.\"\nmatch = \"prefix\"\n[[realms]]\nname = \"r\"\nmatch = \"exact\"\n",
