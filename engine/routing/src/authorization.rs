@@ -38,6 +38,7 @@ mod cache;
 mod cover;
 mod error;
 mod explain;
+mod memo;
 mod role;
 
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub use answer::{AnswerError, AuthorizerAnswer, question_arguments};
 pub use cache::{AnswerCache, CachedAnswer, PURGE_PROCEDURE, PurgeFilter, Question, QuestionOwner};
 pub use error::RoleError;
 pub use explain::{Explanation, Reason};
+pub use memo::{Asked, DecisionMemo};
 
 use crate::disclosure::{Disclose, DisclosureRule};
 use crate::meta::{MetaApi, Procedure};

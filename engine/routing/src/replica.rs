@@ -8,7 +8,7 @@ use wampline_wire::{SessionId, SubscriptionId};
 
 use crate::authorization::PurgeFilter;
 use crate::key::{RealmId, ShardId, ShardSet};
-use crate::pattern::{PatternTable, UriHasher};
+use crate::pattern::{PatternTable, UriHash, UriHasher};
 use crate::registration::{Callee, Procedure, RegistrationInfo};
 use crate::ring::Ring;
 use crate::uri::MatchPolicy;
@@ -197,9 +197,14 @@ impl Replica {
         }
     }
 
-    /// Gives every subscription that a publication to `topic` matches.
-    pub fn for_each_topic(&self, topic: &str, mut found: impl FnMut(MatchPolicy, Topic)) {
-        self.topics.for_each_match(topic, |policy, entry| found(policy, *entry));
+    /// The hash of a URI, as all replicas of one shard have it.
+    pub fn hash(&self, uri: &str) -> UriHash {
+        self.topics.hasher().hash(uri)
+    }
+
+    /// Gives every subscription that a publication to `topic`, whose hash this is, matches.
+    pub fn for_each_topic(&self, hash: UriHash, topic: &str, mut found: impl FnMut(MatchPolicy, Topic)) {
+        self.topics.for_each_match_hashed(hash, topic, |policy, entry| found(policy, *entry));
     }
 
     /// The registration that serves a call of `procedure`, by the specification's precedence.

@@ -2,7 +2,9 @@
 //! asking.
 //!
 //! A session's role is found when it joins. Without one it may do everything, and nothing of this is looked at. What authorizers
-//! have answered is kept here, on each shard for its own sessions, for as long as the role's settings say.
+//! have answered is kept here, on each shard for its own sessions, for as long as the role's settings say. What rules have decided about
+//! calls and publications is remembered (see [`wampline_routing::authorization::DecisionMemo`]), so that what is done over and over
+//! costs two look-ups at most.
 //!
 //! A question is a call of the router's own (see `question.rs`). While it is under way the message that it is about waits, with
 //! everything of its session that must not overtake it (see `asking.rs`); then the message is dealt with once more from the
@@ -17,9 +19,10 @@ use std::time::Duration;
 use ahash::AHashMap;
 use smallvec::SmallVec;
 use wampline_routing::authorization::{
-    Action, AuthorizerAnswer, CachedAnswer, PURGE_PROCEDURE, PurgeFilter, Question, QuestionOwner, RoleId,
-    Verdict, question_arguments,
+    Action, Asked, AuthorizerAnswer, CachedAnswer, PURGE_PROCEDURE, PurgeFilter, Question, QuestionOwner,
+    RoleId, Verdict, question_arguments,
 };
+use wampline_routing::pattern::UriHash;
 use wampline_routing::uri::MatchPolicy;
 use wampline_routing::{Delta, Disclose, RealmId, SessionRef, error_uri};
 use wampline_wire::{Dict, SessionId};
@@ -120,13 +123,47 @@ impl Authorizing {
 impl Shard {
     /// Whether a session may do something. Asks its authorizer, if nobody else knows.
     pub(crate) fn permission(&mut self, session: u32, wanted: Wanted<'_>) -> Permission {
-        match self.sessions[session].role {
-            None => Permission::Granted(None),
-            Some(role) => self.permission_of_role(session, role, wanted),
+        let entry = &self.sessions[session];
+        let Some(role) = entry.role else { return Permission::Granted(None) };
+        match (wanted.action, wanted.policy) {
+            (Action::Call | Action::Publish, MatchPolicy::Exact) => {
+                let hash = self.realms[entry.realm.index()].replica.hash(wanted.uri);
+                self.permission_to_use(session, role, hash, wanted)
+            }
+            // Patterns, and what is seldom done twice.
+            _ => self.permission_by_rules(session, role, wanted),
         }
     }
 
-    fn permission_of_role(&mut self, session: u32, role: RoleId, wanted: Wanted<'_>) -> Permission {
+    /// The same about a call or a publication of a session with a role, where the hash of the URI is known.
+    pub(crate) fn permission_to_use(
+        &mut self,
+        session: u32,
+        role: RoleId,
+        hash: UriHash,
+        wanted: Wanted<'_>,
+    ) -> Permission {
+        let entry = &self.sessions[session];
+        if entry.asking.is_some() {
+            // It may have an answer of its own.
+            return self.permission_by_rules(session, role, wanted);
+        }
+        let (realm, Wanted { action, uri, .. }) = (entry.realm, wanted);
+        let asked = Asked { realm, role, session: entry.id(), action, uri, hash };
+        let roles = &self.shared.realm(realm).roles;
+        let answers = &mut self.realms[realm.index()].answers;
+        match self.decisions.decide(roles, answers, self.now.0, &asked) {
+            Verdict::Allowed(disclosure) => Permission::Granted(disclosure),
+            Verdict::Denied => self.denied(wanted),
+            Verdict::Ask => {
+                let question = asked.question(roles);
+                self.ask_authorizer(session, &question, wanted.options);
+                Permission::Waits
+            }
+        }
+    }
+
+    fn permission_by_rules(&mut self, session: u32, role: RoleId, wanted: Wanted<'_>) -> Permission {
         let roles = &self.shared.realm(self.sessions[session].realm).roles;
         let verdict = roles.decide(role, wanted.action, wanted.policy, wanted.uri);
         self.permission_by(session, verdict, wanted)
@@ -154,7 +191,8 @@ impl Shard {
         let owner = roles.owner(role, id);
         let question =
             Question { role, owner, action: wanted.action, policy: wanted.policy, uri: wanted.uri };
-        let known = self.realms[realm.index()].answers.get(self.now.0, &question);
+        let state = &mut self.realms[realm.index()];
+        let known = state.answers.get(self.now.0, state.replica.hash(wanted.uri), &question);
         match known {
             Some(answer) => self.answered_with(answer, wanted),
             None => {
@@ -246,7 +284,8 @@ impl Shard {
     fn keep_answer(&mut self, open: &Open, answer: Option<AuthorizerAnswer>) {
         let Some(answer) = answer.filter(|answer| answer.cache) else { return };
         let Owned { realm, role, owner, action, policy, ref uri } = open.about;
-        let answers = &mut self.realms[realm.index()].answers;
+        let state = &mut self.realms[realm.index()];
+        let (answers, hash) = (&mut state.answers, state.replica.hash(uri));
         let roles = &self.shared.realm(realm).roles;
         let Some(authorizer) = roles.authorizer(role).filter(|_| answers.purges() == open.purges) else {
             return;
@@ -254,7 +293,7 @@ impl Shard {
         let span = if answer.allow { authorizer.allowed_for } else { authorizer.denied_for };
         if span > Duration::ZERO {
             let kept = CachedAnswer { allow: answer.allow, disclose: answer.disclose };
-            answers.put(self.now.after(span), &Question { role, owner, action, policy, uri }, kept);
+            answers.put(self.now.after(span), hash, &Question { role, owner, action, policy, uri }, kept);
         }
     }
 

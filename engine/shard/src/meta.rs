@@ -305,10 +305,12 @@ impl Shard {
 
     fn publish_meta_event(&mut self, realm: RealmId, event: &MetaEvent) {
         if let Some(payload) = event.payload() {
+            let topic = event.topic().uri();
             self.spread(Accepted {
                 from: None,
                 realm,
-                topic: event.topic().uri(),
+                hash: self.realms[realm.index()].replica.hash(topic),
+                topic,
                 payload: payload.as_payload(),
                 terms: None,
                 excluded: None,

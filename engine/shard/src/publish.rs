@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use wampline_routing::authorization::Action;
 use wampline_routing::feature::{ClientFeature, ClientRole};
 use wampline_routing::meta::Testament;
+use wampline_routing::pattern::UriHash;
 use wampline_routing::uri::{MatchPolicy, is_reserved};
 use wampline_routing::{
     Disclose, Publication, PublishOptionError, PublishOptions, RealmId, SessionRef, ShardId, ShardSet, Terms,
@@ -34,6 +35,8 @@ pub(crate) struct Accepted<'a> {
     pub(crate) from: Option<u32>,
     pub(crate) realm: RealmId,
     pub(crate) topic: &'a str,
+    /// Of the topic, as the realm's replica has it.
+    pub(crate) hash: UriHash,
     pub(crate) payload: Payload<'a>,
     pub(crate) terms: Option<Box<Terms>>,
     /// The session on this shard that does not receive it.
@@ -61,26 +64,32 @@ impl Shard {
         topic: &str,
         payload: Payload<'_>,
     ) -> Flow {
-        let sent = options;
+        let (entry, sent) = (&self.sessions[session], options);
+        let (realm, role) = (entry.realm, entry.role);
+        let hash = self.realms[realm.index()].replica.hash(topic);
         let (mut options, read) = PublishOptions::read(&sent);
         let mut checked = self.check_publication(session, topic, &options, read);
-        if checked.is_ok() {
-            match self.permission(session, Wanted::exactly(Action::Publish, topic, sent)) {
-                Permission::Granted(disclosure) => {
-                    checked = self.set_terms(session, topic, &mut options, disclosure);
-                }
+        let mut disclosure = None;
+        if let Some(role) = role
+            && checked.is_ok()
+        {
+            let wanted = Wanted::exactly(Action::Publish, topic, sent);
+            match self.permission_to_use(session, role, hash, wanted) {
+                Permission::Granted(granted) => disclosure = granted,
                 Permission::Refused(error, text) => checked = Err(Refused::Error(error, text)),
                 Permission::Waits => return Flow::Waits,
             }
         }
+        let checked = checked.and_then(|()| self.set_terms(session, topic, &mut options, disclosure));
         if let Err(refused) = checked {
             self.refuse_publication(slot, request, options.acknowledge, refused);
             return Flow::Done;
         }
         let published = self.spread(Accepted {
             from: Some(slot),
-            realm: self.sessions[session].realm,
+            realm,
             topic,
+            hash,
             payload,
             terms: options.terms,
             excluded: options.excludes_publisher.then_some(session),
@@ -106,10 +115,12 @@ impl Shard {
         if checked.is_err() {
             return add(&self.counters().publications_dropped, 1);
         }
+        let realm = self.sessions[session].realm;
         self.spread(Accepted {
             from: None,
-            realm: self.sessions[session].realm,
+            realm,
             topic: &testament.topic,
+            hash: self.realms[realm.index()].replica.hash(&testament.topic),
             payload: testament.payload.as_payload(),
             terms: options.terms,
             excluded: None,
@@ -130,12 +141,12 @@ impl Shard {
     /// Delivers a publication on this shard and hands it to the others that have members of what it matches, and to the realm's
     /// home if it is to be kept. Gives its id, unless the home shard will acknowledge it.
     pub(crate) fn spread(&mut self, accepted: Accepted<'_>) -> Option<PublicationId> {
-        let Accepted { from, realm, topic, payload, mut terms, excluded, acknowledge } = accepted;
+        let Accepted { from, realm, topic, hash, payload, mut terms, excluded, acknowledge } = accepted;
         let id =
             PublicationId::new(self.random.u64(1..=ID_MAX)).expect("invariant: drawn from the range of ids");
         add(&self.counters().publications, 1);
         let mut matches = Matches::new();
-        self.realms[realm.index()].replica.for_each_topic(topic, |policy, found| {
+        self.realms[realm.index()].replica.for_each_topic(hash, topic, |policy, found| {
             matches.push((found.subscription, policy != MatchPolicy::Exact, found.shards));
         });
         let mut is_kept = self.shared.realm(realm).history.covers(topic);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ahash::AHashMap;
-use wampline_routing::authorization::AnswerCache;
+use wampline_routing::authorization::{AnswerCache, DecisionMemo};
 use wampline_routing::meta::UnixNanos;
 use wampline_routing::{CallRef, Calls, Members, RealmId, Replica, SessionRef, ShardId, Stubs};
 use wampline_wire::RegistrationId;
@@ -137,6 +137,8 @@ pub struct Shard {
     pub(crate) questions: usize,
     /// Questions to authorizers, and who waits for them.
     pub(crate) authorizing: Authorizing,
+    /// What the rules of all realms have decided lately.
+    pub(crate) decisions: DecisionMemo,
     /// Whether the message that is dealt with has waited.
     pub(crate) dispatch: Dispatch,
     /// Requests to hooks, by their id, with the connection that each is about.
@@ -203,7 +205,7 @@ impl RealmState {
         RealmState {
             replica: Replica::new(hasher),
             members: Members::new(hasher.clone()),
-            answers: AnswerCache::new(settings.limits.authorizer_answers_max, hasher.clone()),
+            answers: AnswerCache::new(settings.limits.authorizer_answers_max),
         }
     }
 }
@@ -236,6 +238,7 @@ impl Shard {
             timed_calls: 0,
             questions: 0,
             authorizing: Authorizing::with_hasher(hasher.clone()),
+            decisions: DecisionMemo::default(),
             dispatch: Dispatch::New,
             hook_questions: AHashMap::with_hasher(hasher.clone()),
             last_hook_question: 0,

@@ -1,14 +1,12 @@
 //! What authorizers have answered, as long as it holds.
 
-use std::hash::{BuildHasher, Hasher};
-
-use ahash::RandomState;
 use hashbrown::HashTable;
 use wampline_wire::{Payload, SessionId, Value};
 
 use super::{Action, RoleId, Roles};
 use crate::disclosure::Disclose;
 use crate::meta::{Arguments, MetaError};
+use crate::pattern::UriHash;
 use crate::uri::MatchPolicy;
 
 /// The procedure that makes answers be forgotten. Arguments: see [`PurgeFilter::read`].
@@ -23,7 +21,6 @@ const URI_BYTES_MAX: usize = 256;
 /// been looked up since is forgotten. So a look-up costs at most two hash look-ups, and nothing is ever swept.
 #[derive(Debug)]
 pub struct AnswerCache {
-    hasher: RandomState,
     young: HashTable<Entry>,
     old: HashTable<Entry>,
     /// The most entries of either.
@@ -93,20 +90,27 @@ struct Entry {
 
 impl AnswerCache {
     /// Empty, for at most so many answers.
-    pub fn new(entries_max: usize, hasher: RandomState) -> AnswerCache {
+    pub fn new(entries_max: usize) -> AnswerCache {
         let (young, old) = (HashTable::new(), HashTable::new());
-        AnswerCache { hasher, young, old, most: entries_max.div_ceil(2), purges: 0 }
+        AnswerCache { young, old, most: entries_max.div_ceil(2), purges: 0 }
     }
 
-    /// The answer to a question, if it is known and holds at this time, in nanoseconds.
-    pub fn get(&mut self, now: u64, question: &Question<'_>) -> Option<CachedAnswer> {
+    /// The answer to a question, if it is known and holds at this time, in nanoseconds. `uri` is the hash of its URI, always by the
+    /// same hasher.
+    pub fn get(&mut self, now: u64, uri: UriHash, question: &Question<'_>) -> Option<CachedAnswer> {
         if self.young.is_empty() && self.old.is_empty() {
             return None;
         }
-        let hash = self.hash(question);
+        let hash = question.hash(uri);
         if let Some(entry) = self.young.find(hash, |entry| entry.is(question)) {
             return (now < entry.until).then_some(entry.answer);
         }
+        self.get_old(now, hash, question)
+    }
+
+    /// What is used is young again.
+    #[cold]
+    fn get_old(&mut self, now: u64, hash: u64, question: &Question<'_>) -> Option<CachedAnswer> {
         let (entry, _) = self.old.find_entry(hash, |entry| entry.is(question)).ok()?.remove();
         if now >= entry.until {
             return None;
@@ -116,12 +120,12 @@ impl AnswerCache {
         Some(answer)
     }
 
-    /// Keeps an answer until a time, in nanoseconds.
-    pub fn put(&mut self, until: u64, question: &Question<'_>, answer: CachedAnswer) {
+    /// Keeps an answer until a time, in nanoseconds. `uri` as for [`AnswerCache::get`].
+    pub fn put(&mut self, until: u64, uri: UriHash, question: &Question<'_>, answer: CachedAnswer) {
         if self.most == 0 || question.uri.len() > URI_BYTES_MAX {
             return;
         }
-        let hash = self.hash(question);
+        let hash = question.hash(uri);
         for table in [&mut self.young, &mut self.old] {
             if let Ok(known) = table.find_entry(hash, |entry| entry.is(question)) {
                 known.remove();
@@ -164,18 +168,21 @@ impl AnswerCache {
         }
         self.young.insert_unique(entry.hash, entry, |entry| entry.hash);
     }
+}
 
-    fn hash(&self, question: &Question<'_>) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        let owner = match question.owner {
+impl Question<'_> {
+    /// Its hash, from that of its URI. Ids of sessions are random, and URIs are hashed under a secret key: nobody can choose questions
+    /// that collide.
+    fn hash(&self, UriHash(uri): UriHash) -> u64 {
+        let owner = match self.owner {
             QuestionOwner::Role => 0,
             QuestionOwner::Session(session) => session.get(),
         };
-        hasher.write_u64(owner);
-        let kind = u32::from(question.role.0) << 16 | (question.action as u32) << 8 | question.policy as u32;
-        hasher.write_u32(kind);
-        hasher.write(question.uri.as_bytes());
-        hasher.finish()
+        let kind = u64::from(self.role.0) << 16 | (self.action as u64) << 8 | self.policy as u64;
+        let mixed =
+            uri ^ owner.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ kind.wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let product = u128::from(mixed) * 0xa076_1d64_78bd_642f;
+        product as u64 ^ (product >> 64) as u64
     }
 }
 

@@ -12,7 +12,15 @@ pub struct UriHasher(RandomState);
 
 /// The hash of a whole URI by one [`UriHasher`] and its clones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct UriHash(pub(super) u64);
+pub struct UriHash(pub(crate) u64);
+
+#[cfg(test)]
+impl UriHash {
+    /// Whatever hash a test needs.
+    pub(crate) fn forced(hash: u64) -> UriHash {
+        UriHash(hash)
+    }
+}
 
 impl UriHasher {
     /// A hasher with a key drawn from the operating system's randomness.
