@@ -161,6 +161,8 @@ pub struct RealmLimits {
     pub requests_held_bytes_max: usize,
     /// Answers of authorizers that a shard keeps.
     pub authorizer_answers_max: usize,
+    /// Octets of a payload that a rule wants to be validated. A longer one is refused.
+    pub validated_bytes_max: usize,
 }
 
 impl Realm {
@@ -221,6 +223,7 @@ impl Default for RealmLimits {
             inputs_per_session_max: 1 << 12,
             requests_held_bytes_max: 64 << 10,
             authorizer_answers_max: 1 << 16,
+            validated_bytes_max: 256 << 10,
         }
     }
 }

@@ -42,6 +42,7 @@ mod sources;
 mod spare;
 mod throttle;
 mod timeout;
+mod validate;
 
 pub use config::{Config, FeatureRules, Limits, Listener, Realm, RealmLimits, RealmTemplate};
 pub use counters::Counters;

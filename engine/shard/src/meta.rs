@@ -199,6 +199,12 @@ impl Shard {
                 Err((error_uri::INVALID_ARGUMENT, text)),
             );
         }
+        if found == Procedure::AddTestament
+            && let Some(text) = self.invalid_testament(session, payload)
+        {
+            let error = Err((error_uri::INVALID_ARGUMENT, text.as_str()));
+            return self.meta_answer(slot, session, request, progress, error);
+        }
         let realm = self.shared.realm(self.sessions[session].realm);
         let (rules, limits) = (realm.uri_rules, &realm.limits);
         let limits = TestamentLimits {

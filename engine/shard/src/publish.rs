@@ -25,6 +25,7 @@ use crate::event::{EVENT_BYTES, Event};
 use crate::frame::{Frame, Keep, Subscriptions};
 use crate::session::SessionState;
 use crate::shard::Shard;
+use crate::validate::is_opaque;
 
 /// The subscriptions that a publication matches, whether their events name the topic, and the shards that have members.
 type Matches = SmallVec<[(SubscriptionId, bool, ShardSet); 2]>;
@@ -81,6 +82,7 @@ impl Shard {
             }
         }
         let checked = checked.and_then(|()| self.set_terms(session, topic, &mut options, disclosure));
+        let checked = checked.and_then(|()| self.validate_publication(session, topic, &options, payload));
         if let Err(refused) = checked {
             self.refuse_publication(slot, request, options.acknowledge, refused);
             return Flow::Done;
@@ -264,6 +266,20 @@ impl Shard {
             options.terms_mut().trustlevel = Some(level);
         }
         Ok(())
+    }
+
+    /// Looks at the payload, where a rule says what it must be like.
+    fn validate_publication(
+        &self,
+        session: u32,
+        topic: &str,
+        options: &PublishOptions,
+        payload: Payload<'_>,
+    ) -> Result<(), Refused> {
+        match self.invalid_payload(session, Action::Publish, topic, is_opaque(options), payload) {
+            Some(text) => Err(Refused::Error(error_uri::INVALID_ARGUMENT, text)),
+            None => Ok(()),
+        }
     }
 
     fn refuse_publication(&mut self, slot: u32, request: RequestId, acknowledge: bool, refused: Refused) {

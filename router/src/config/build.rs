@@ -120,6 +120,7 @@ fn limits(raw: raw::Limits, found: &mut Diagnostics) -> Limits {
         inputs_per_session_max: raw.inputs_per_session_max.get(found),
         requests_held_bytes_max: raw.requests_held_bytes_max.get(found),
         authorizer_answers_max: raw.authorizer_answers_max.get(found),
+        validated_bytes_max: raw.validated_bytes_max.get(found),
     };
     Limits { process, realm, message_bytes_max: raw.message_bytes_max.get(found) }
 }

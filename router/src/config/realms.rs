@@ -100,7 +100,7 @@ fn realm(
     }
     let has_default = raw.default_role.span().is_some();
     let (roles, role_names, sources) =
-        authorization::roles(raw.roles, raw.default_role, uri_rules, sources, found);
+        authorization::roles(raw.roles, raw.default_role, uri_rules, sources, around.folder, found);
     let is_bounded = !roles.is_empty() && !has_default;
     if is_bounded {
         check_granted(&roles, &built.granted, &place, found);

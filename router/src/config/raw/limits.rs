@@ -20,6 +20,7 @@ type QueuedBytes = Size<0, { 4 << 30 }, { 16 << 20 }>;
 type Inputs = Count<1, COUNT_MAX, { 1 << 12 }>;
 type HeldBytes = Size<{ 1 << 10 }, { 4 << 30 }, { 64 << 10 }>;
 type AuthorizerAnswers = Count<1, COUNT_MAX, { 1 << 16 }>;
+type ValidatedBytes = Size<{ 1 << 10 }, MESSAGE_BYTES_MAX, { 256 << 10 }>;
 type Sessions = Count<1, COUNT_MAX, { 1 << 20 }>;
 
 /// Every bound: of the process, and of realms that have none of their own.
@@ -83,6 +84,8 @@ pub(in super::super) struct Limits {
     pub requests_held_bytes_max: Checked<HeldBytes>,
     /// Answers of authorizers that each shard keeps for each realm.
     pub authorizer_answers_max: Checked<AuthorizerAnswers>,
+    /// Octets of a payload that a rule wants to be validated.
+    pub validated_bytes_max: Checked<ValidatedBytes>,
 }
 
 /// Bounds of one realm. Without a key what `[limits]` says holds.
@@ -114,6 +117,8 @@ pub(in super::super) struct RealmLimits {
     pub requests_held_bytes_max: Checked<Optional<HeldBytes>>,
     /// Answers of authorizers that each shard keeps.
     pub authorizer_answers_max: Checked<Optional<AuthorizerAnswers>>,
+    /// Octets of a payload that a rule wants to be validated.
+    pub validated_bytes_max: Checked<Optional<ValidatedBytes>>,
 }
 
 impl RealmLimits {
@@ -169,6 +174,7 @@ impl RealmLimits {
                 .authorizer_answers_max
                 .take(found)
                 .unwrap_or(every.authorizer_answers_max),
+            validated_bytes_max: self.validated_bytes_max.take(found).unwrap_or(every.validated_bytes_max),
         }
     }
 }

@@ -424,6 +424,37 @@ fn keys_are_checked() {
 }
 
 #[test]
+fn schemas_of_payloads_arrive() {
+    let folder = Folder::new(
+        "schemas",
+        &[
+            ("one.json", r#"{"properties": {"args": {"maxItems": 1}}}"#),
+            ("far.json", r#"{"$ref": "http://x/y"}"#),
+        ],
+    );
+    let rule = |validate: &str| {
+        format!(
+            "[[realms]]\nname = \"r\"\n[[realms.roles]]\nname = \"anonymous\"\n[[realms.roles.permissions]]\n\
+             uri = \"a\"\nallow = [\"call\", \"publish\"]\nvalidate = {{ {validate} }}\n"
+        )
+    };
+    let settings = folder.read(&rule("call = \"one.json\", event = \"one.json\"")).unwrap();
+    let roles = &settings.engine.realms[0].roles;
+    let role = roles.resolve("anonymous").unwrap();
+    let found = roles.validation(role, Action::Call, "a").unwrap();
+    assert!(found.call.is_some() && found.call == found.event && found.call_result.is_none());
+    assert!(roles.validation(role, Action::Publish, "b").is_none());
+    let far = folder.read(&rule("call = \"none.json\", event = \"far.json\"")).unwrap_err().lines;
+    assert!(far[0].starts_with("w.toml:8:21: \"none.json\": cannot be read: "), "{far:?}");
+    let expected = "w.toml:8:42: \"far.json\": is no JSON Schema for payloads: ";
+    assert!(far[1].starts_with(expected) && far.len() == 2, "{far:?}");
+    folder.check(
+        &rule("call_error = \"one.json\""),
+        &["w.toml:8:14: unknown field `call_error`, expected one of `call`, `call_result`, `event`"],
+    );
+}
+
+#[test]
 fn templates_and_hooks() {
     let settings = valid(
         "[[realms]]\nname = \"com.example.\"\nmatch = \"prefix\"\n[[realms]]\nname = \"r\"\nmatch = \"exact\"\n",

@@ -18,6 +18,7 @@ fn limits_of_authentication_arrive() {
         questions_per_shard_max = 9
         requests_held_bytes_max = "10KiB"
         authorizer_answers_max = 11
+        validated_bytes_max = "12KiB"
         "#,
     )
     .engine;
@@ -32,7 +33,7 @@ fn limits_of_authentication_arrive() {
     assert_eq!((throttle.failures_max, throttle.window), (5, seconds(6)));
     assert_eq!((throttle.block, throttle.sources_max), (seconds(7), 8));
     assert_eq!((limits.questions_per_shard_max, realm.requests_held_bytes_max), (9, 10 << 10));
-    assert_eq!(realm.authorizer_answers_max, 11);
+    assert_eq!((realm.authorizer_answers_max, realm.validated_bytes_max), (11, 12 << 10));
 }
 
 #[test]
@@ -58,6 +59,7 @@ fn a_realm_has_bounds_of_its_own_and_else_those_of_every_realm() {
         inputs_per_session_max = 8
         requests_held_bytes_max = "9KiB"
         authorizer_answers_max = 10
+        validated_bytes_max = "11KiB"
         [[realms]]
         name = "large"
         limits = { calls_per_session_max = 1000 }
@@ -81,6 +83,7 @@ fn a_realm_has_bounds_of_its_own_and_else_those_of_every_realm() {
         inputs_per_session_max: 8,
         requests_held_bytes_max: 9 << 10,
         authorizer_answers_max: 10,
+        validated_bytes_max: 11 << 10,
     };
     let every = RealmLimits {
         sessions_max: 100,
