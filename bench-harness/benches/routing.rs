@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use wampline_bench::hot::Shape;
-use wampline_routing::authorization::{
-    Action, AnswerCache, Authorizer, CachedAnswer, Question, QuestionOwner, RoleId, Roles, Rule, Verdict,
-};
+use wampline_bench::permit::{By, Permits, Topic};
+use wampline_routing::pattern::UriHasher;
 use wampline_routing::uri::{MatchPolicy, UriRules};
 use wampline_routing::{Delta, RealmId, Replica, ShardId};
 use wampline_wire::SubscriptionId;
@@ -48,68 +47,36 @@ fn matching(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Whether a session may publish: by a rule of a role with this many, and by what an authorizer has answered among as many answers.
+/// Whether a session may publish, by a rule of a role with this many of each kind, or by what an authorizer has answered among as many
+/// answers. `rules` is what they cost when they are looked up; the others are what a shard asks for each PUBLISH: `known` for one
+/// topic over and over, `new` for so many topics in turn that none is remembered any more. The hash of the topic is a row of its own:
+/// a PUBLISH needs it for matching anyway.
 fn permit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("permit");
     for entries in ENTRIES {
-        let (roles, role) = roles(entries);
-        let last = entries - 1;
-        for (name, topic) in [
-            ("exact", format!("com.example.exact.t{last}")),
-            ("prefix", format!("com.example.prefix.p{last}.temperature")),
-            ("wildcard", format!("com.example.wildcard.w{last}.temperature")),
-        ] {
-            group.bench_function(BenchmarkId::new(name, entries), |bencher| {
-                bencher.iter(|| {
-                    let decided = roles.decide(role, Action::Publish, MatchPolicy::Exact, black_box(&topic));
-                    assert_eq!(decided, Verdict::Allowed(None));
-                });
+        let mut permits = Permits::new(entries);
+        for by in By::ALL {
+            let topic = permits.topic(by);
+            group.bench_function(BenchmarkId::new(format!("{}_rules", by.name()), entries), |bencher| {
+                bencher.iter(|| permits.decide_cold(black_box(&topic)));
+            });
+            group.bench_function(BenchmarkId::new(format!("{}_known", by.name()), entries), |bencher| {
+                bencher.iter(|| permits.decide(black_box(&topic)));
             });
         }
-        let mut answers = answers(role, entries);
-        let topic = format!("org.example.sensors.t{last}");
-        group.bench_function(BenchmarkId::new("answered", entries), |bencher| {
-            bencher.iter(|| {
-                let uri = black_box(topic.as_str());
-                let decided = roles.decide(role, Action::Publish, MatchPolicy::Exact, uri);
-                assert_eq!(decided, Verdict::Ask);
-                assert!(answers.get(1, &question(role, uri)).is_some());
-            });
-        });
     }
+    let mut permits = Permits::new(1_000);
+    let topics: Vec<Topic> =
+        (0..1 << 16).map(|n| Topic::new(format!("com.example.prefix.p{}.t{n}", n % 1_000))).collect();
+    let mut next = topics.iter().cycle();
+    group.bench_function("prefix_new/1000", |bencher| {
+        bencher.iter(|| next.next().map(|topic| permits.decide(topic)));
+    });
+    let hasher = UriHasher::with_seed(1);
+    group.bench_function("hash", |bencher| {
+        bencher.iter(|| hasher.hash(black_box("com.example.prefix.p999.temperature")));
+    });
     group.finish();
-}
-
-/// A role with this many rules of each policy, and an authorizer behind them.
-fn roles(entries: usize) -> (Roles, RoleId) {
-    let mut roles = Roles::default();
-    let role = roles.add_role("user").expect("a new role");
-    for n in 0..entries {
-        for (policy, uri) in [
-            (MatchPolicy::Exact, format!("com.example.exact.t{n}")),
-            (MatchPolicy::Prefix, format!("com.example.prefix.p{n}.")),
-            (MatchPolicy::Wildcard, format!("com.example..w{n}.")),
-        ] {
-            roles.add_rule(role, policy, &uri, Rule::allowing([Action::Publish])).expect("a good rule");
-        }
-    }
-    let authorizer = Authorizer { procedure: "com.example.authorize".into(), ..Authorizer::default() };
-    roles.set_authorizer(role, authorizer).expect("the first one");
-    (roles, role)
-}
-
-fn answers(role: RoleId, entries: usize) -> AnswerCache {
-    let mut answers = AnswerCache::new(2 * entries, ahash::RandomState::with_seed(1));
-    for n in 0..entries {
-        let topic = format!("org.example.sensors.t{n}");
-        answers.put(u64::MAX, &question(role, &topic), CachedAnswer { allow: true, disclose: None });
-    }
-    answers
-}
-
-fn question(role: RoleId, uri: &str) -> Question<'_> {
-    let (owner, action, policy) = (QuestionOwner::Role, Action::Publish, MatchPolicy::Exact);
-    Question { role, owner, action, policy, uri }
 }
 
 /// A subscription that comes and goes, in a replica with this many others.

@@ -14,6 +14,7 @@ use wampline_transports::client::Client;
 use wampline_transports::server::{Options, Origins, Received, Server};
 use wampline_wire::{Dict, Message, PayloadBuf, PublicationId, RegistrationId, RequestId, Serializer};
 
+use crate::permit::{By, Permits};
 use crate::stage::{Framed, request};
 use crate::{PAYLOAD_BYTES, TOPIC, encoded, event, paths, payload};
 
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Operation> {
     receive(&mut operations);
     frame(&mut operations);
     matching(&mut operations);
+    permit(&mut operations);
     for path in paths::all() {
         let name = path.name.clone();
         operations.push(Operation::new(name, move || {
@@ -271,6 +273,21 @@ fn matching(operations: &mut Vec<Operation>) {
                 })
             }));
         }
+    }
+}
+
+/// What a PUBLISH or CALL of a session with a role costs to be permitted, among so many rules of each kind and as many answers, where
+/// what decides is known. (Rules have hash tables with keys of their own: what it costs to look them up differs from run to run.)
+fn permit(operations: &mut Vec<Operation>) {
+    const ENTRIES: usize = 1_000;
+    for by in By::ALL {
+        operations.push(Operation::new(format!("permit/{}_known/{ENTRIES}", by.name()), move || {
+            let mut permits = Permits::new(ENTRIES);
+            let topic = permits.topic(by);
+            Box::new(move || {
+                black_box(permits.decide(black_box(&topic)));
+            })
+        }));
     }
 }
 

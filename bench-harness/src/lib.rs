@@ -10,6 +10,7 @@ pub mod hot;
 pub mod instructions;
 pub mod nats;
 pub mod paths;
+pub mod permit;
 pub mod procfs;
 pub mod scaling;
 pub mod stage;

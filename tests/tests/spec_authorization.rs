@@ -118,6 +118,86 @@ fn a_role_that_is_not_there_may_not_even_join() {
 }
 
 #[test]
+fn a_decision_is_remembered_for_its_role_action_and_uri_alone() {
+    let configure = |config: &mut Config| {
+        with_roles(|roles| {
+            role(roles, "user", &[(Exact, "com.x", &[Publish, Subscribe])]);
+            role(roles, "member", &[(Prefix, "com.", &[Call])]);
+        })(config);
+        config.realms[0].meta = MetaApi::Full;
+    };
+    play_with(
+        configure,
+        r#"
+        u joins as user
+        v joins as member
+        u> [16, 1, {"acknowledge": true}, "com.x"]
+        u< [17, 1, $_]
+        v> [16, 1, {"acknowledge": true}, "com.x"]
+        v< [8, 16, 1, {}, "wamp.error.not_authorized", [$_]]
+        u> [48, 2, {}, "com.x"]
+        u< [8, 48, 2, {}, "wamp.error.not_authorized", [$_]]
+        v> [48, 2, {}, "com.x"]
+        v< [8, 48, 2, {}, "wamp.error.no_such_procedure", [$_]]
+        u> [16, 3, {"acknowledge": true}, "com.y"]
+        u< [8, 16, 3, {}, "wamp.error.not_authorized", [$_]]
+        u> [16, 4, {"acknowledge": true}, "com.x"]
+        u< [17, 4, $_]
+        v> [16, 3, {"acknowledge": true}, "com.x"]
+        v< [8, 16, 3, {}, "wamp.error.not_authorized", [$_]]
+        u> [32, 5, {}, "com.x"]
+        u< [33, 5, $_]
+        a> [48, 1, {}, "wamp.session.modify_details", [$session_u, {"authrole": "member"}]]
+        a< [8, 48, 1, {}, "wamp.error.invalid_argument", [$_]]
+        a> [48, 2, {}, "wamp.session.modify_details", [$session_u, {"nick": "member"}]]
+        a< [50, 2, {}]
+        u> [16, 6, {"acknowledge": true}, "com.x"]
+        u< [17, 6, $_]
+        u> [48, 7, {}, "com.x"]
+        u< [8, 48, 7, {}, "wamp.error.not_authorized", [$_]]
+        u> [6, {}, "wamp.close.close_realm"]
+        u< [6, {}, "wamp.close.goodbye_and_out"]
+        u> [1, "realm1", {"roles": {"caller": {}, "publisher": {}}, "authid": "member", "authmethods": ["ticket"]}]
+        u< [4, "ticket", {}]
+        u> [5, "member", {}]
+        u< [2, $_, {..., "authrole": "member"}]
+        u> [16, 1, {"acknowledge": true}, "com.x"]
+        u< [8, 16, 1, {}, "wamp.error.not_authorized", [$_]]
+        u> [48, 2, {}, "com.x"]
+        u< [8, 48, 2, {}, "wamp.error.no_such_procedure", [$_]]
+        "#,
+    );
+}
+
+#[test]
+fn what_a_rule_says_of_disclosure_is_remembered_too() {
+    let configure = with_roles(|roles| {
+        let user = role(roles, "user", &[]);
+        let disclose = DisclosureRule { caller: None, publisher: Some(Disclose::Always) };
+        let rule = Rule { disclose, ..Rule::allowing(Action::ALL) };
+        roles.add_rule(user, Wildcard, "t..x", rule).expect("a good rule");
+        role(roles, "member", &[(Prefix, "t.", &Action::ALL)]);
+    });
+    play_with(
+        configure,
+        r#"
+        a> [32, 1, {}, "t.1.x"]
+        a< [33, 1, $s]
+        u joins as user
+        v joins as member
+        u> [16, 1, {}, "t.1.x"]
+        a< [36, $s, $_, {..., "publisher": $session_u}]
+        v> [16, 1, {}, "t.1.x"]
+        a< [36, $s, $_, {}]
+        u> [16, 2, {}, "t.1.x"]
+        a< [36, $s, $_, {..., "publisher": $session_u}]
+        v> [16, 2, {}, "t.1.x"]
+        a< [36, $s, $_, {}]
+        "#,
+    );
+}
+
+#[test]
 fn a_rule_forces_or_forbids_disclosure() {
     let configure = with_roles(|roles| {
         let user = role(roles, "user", &[]);

@@ -220,6 +220,55 @@ fn a_purge_makes_answers_be_forgotten() {
 }
 
 #[test]
+fn an_answer_holds_no_longer_for_being_used() {
+    let short = |authorizer: &mut Authorizer| {
+        (authorizer.allowed_for, authorizer.denied_for) = (Duration::from_secs(2), Duration::from_secs(1));
+    };
+    play_with(
+        with_authorizer(&[(Exact, "wampline.authorizer.purge", &[Call])], short),
+        r#"
+        g joins as guard
+        g> [64, 1, {}, "auth.ask"]
+        g< [65, 1, $g]
+        u joins as user
+        u> [16, 1, {"acknowledge": true}, "t"]
+        g< [68, 1, $g, {}, [{...}, "t", "publish", {...}]]
+        g> [70, 1, {}, [{"allow": true, "cache": true}]]
+        u< [17, 1, $_]
+        u> [16, 2, {"acknowledge": true}, "t"]
+        u< [17, 2, $_]
+        wait 1999ms
+        u> [16, 3, {"acknowledge": true}, "t"]
+        u< [17, 3, $_]
+        wait 1ms
+        u> [16, 4, {"acknowledge": true}, "t"]
+        g< [68, 2, $g, {}, [{...}, "t", "publish", {...}]]
+        g> [70, 2, {}, [{"allow": false, "cache": true}]]
+        u< [8, 16, 4, {}, "wamp.error.not_authorized", [$_]]
+        u> [16, 5, {"acknowledge": true}, "t"]
+        u< [8, 16, 5, {}, "wamp.error.not_authorized", [$_]]
+        wait 1s
+        u> [16, 6, {"acknowledge": true}, "t"]
+        g< [68, 3, $g, {}, [{...}, "t", "publish", {...}]]
+        g> [70, 3, {}, [{"allow": true, "cache": true}]]
+        u< [17, 6, $_]
+        u> [16, 7, {"acknowledge": true}, "t"]
+        u< [17, 7, $_]
+        u> [48, 8, {}, "wampline.authorizer.purge"]
+        u< [50, 8, {}]
+        u> [16, 9, {"acknowledge": true}, "t"]
+        g< [68, 4, $g, {}, [{...}, "t", "publish", {...}]]
+        g> [70, 4, {}, [false]]
+        u< [8, 16, 9, {}, "wamp.error.not_authorized", [$_]]
+        u> [16, 10, {"acknowledge": true}, "t"]
+        g< [68, 5, $g, {}, [{...}, "t", "publish", {...}]]
+        g> [70, 5, {}, [true]]
+        u< [17, 10, $_]
+        "#,
+    );
+}
+
+#[test]
 fn what_must_not_overtake_waits_and_nobody_else_does() {
     let strict = |config: &mut Config| {
         asks()(config);

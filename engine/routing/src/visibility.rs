@@ -79,6 +79,11 @@ impl Visibility {
         std::mem::take(&mut self.ready)
     }
 
+    /// Whether there are neither changes nor answers to be sent.
+    pub fn is_settled(&self) -> bool {
+        self.unsent.is_empty() && self.ready.is_empty()
+    }
+
     /// Whether answers wait.
     pub fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()

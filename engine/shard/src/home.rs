@@ -196,6 +196,15 @@ impl Home {
     }
 
     /// Releases a slice of what departed sessions own.
+    /// Whether nothing has changed since changes, events, answers and replies were last sent, so that there is nothing to send.
+    #[inline]
+    fn is_settled(&self) -> bool {
+        self.visibility.is_settled()
+            && self.eventful.is_empty()
+            && self.releasing.is_empty()
+            && !self.dues.has_replies()
+    }
+
     fn release(&mut self) {
         self.eventful.extend(&self.releasing);
         let (directories, out) = (&mut self.directories, &mut self.visibility);
@@ -244,7 +253,16 @@ impl Shard {
     }
 
     /// Works through the frames to this shard itself, and sends what the directories have changed and answered.
+    #[inline]
     pub(crate) fn settle(&mut self) {
+        // After a turn in which clients only publish and call there is nothing.
+        if !self.inbox.is_empty() || !self.home.is_settled() {
+            self.settle_changes();
+        }
+    }
+
+    #[inline(never)]
+    fn settle_changes(&mut self) {
         self.home.release();
         loop {
             while let Some(frame) = self.inbox.pop_front() {

@@ -315,11 +315,11 @@ impl Shard {
 
     fn dispatch_open(&mut self, slot: u32, session: u32, octets: &[u8], message: Message<'_>) {
         let call = if let Message::Call { request, .. } = message { Some(request) } else { None };
-        if self.sessions[session].asking.is_some() && self.dispatch == Dispatch::New && is_dependent(&message)
-        {
+        let entry = &self.sessions[session];
+        let pending = entry.requests.pending_len();
+        if entry.asking.is_some() && self.dispatch == Dispatch::New && is_dependent(&message) {
             return self.hold_behind(slot, session, octets, call);
         }
-        let pending = self.sessions[session].requests.pending_len();
         let waits = match message {
             Message::Publish { .. } | Message::Call { .. } => pending > 0,
             Message::Subscribe { .. }

@@ -115,6 +115,11 @@ impl Dues {
     pub(crate) fn len(&self) -> usize {
         self.kills.len() + self.replies.len()
     }
+
+    /// Whether there are answers to be sent now.
+    pub(crate) fn has_replies(&self) -> bool {
+        !self.replies.is_empty()
+    }
 }
 
 impl Shard {

@@ -19,11 +19,11 @@ use wampline_routing::{
 use wampline_wire::{Dict, ID_MAX, Message, Payload, PublicationId, RequestId, RequestType, SubscriptionId};
 
 use crate::authorize::{Flow, Permission, Wanted};
-use crate::config::FeatureRules;
+use crate::config::{FeatureRules, Realm};
 use crate::counters::add;
 use crate::event::{EVENT_BYTES, Event};
 use crate::frame::{Frame, Keep, Subscriptions};
-use crate::session::SessionState;
+use crate::session::{Session, SessionState};
 use crate::shard::Shard;
 use crate::validate::is_opaque;
 
@@ -65,24 +65,29 @@ impl Shard {
         topic: &str,
         payload: Payload<'_>,
     ) -> Flow {
-        let (entry, sent) = (&self.sessions[session], options);
-        let (realm, role) = (entry.realm, entry.role);
-        let hash = self.realms[realm.index()].replica.hash(topic);
+        let sent = options;
         let (mut options, read) = PublishOptions::read(&sent);
-        let mut checked = self.check_publication(session, topic, &options, read);
-        let mut disclosure = None;
-        if let Some(role) = role
-            && checked.is_ok()
-        {
-            let wanted = Wanted::exactly(Action::Publish, topic, sent);
-            match self.permission_to_use(session, role, hash, wanted) {
-                Permission::Granted(granted) => disclosure = granted,
-                Permission::Refused(error, text) => checked = Err(Refused::Error(error, text)),
-                Permission::Waits => return Flow::Waits,
-            }
+        let entry = &self.sessions[session];
+        let (realm, settings) = (entry.realm, self.shared.realm(entry.realm));
+        let hash = self.realms[realm.index()].replica.hash(topic);
+        let mut checked = check_publication(entry, settings, topic, &options, read);
+        if checked.is_ok() {
+            checked = match entry.role {
+                None => set_terms(entry, settings, topic, &mut options, None),
+                Some(role) => {
+                    let wanted = Wanted::exactly(Action::Publish, topic, sent);
+                    match self.permission_to_use(session, role, hash, wanted) {
+                        Permission::Granted(disclosure) => {
+                            let entry = &self.sessions[session];
+                            set_terms(entry, self.shared.realm(realm), topic, &mut options, disclosure)
+                                .and_then(|()| self.validate_publication(session, topic, &options, payload))
+                        }
+                        Permission::Refused(error, text) => Err(Refused::Error(error, text)),
+                        Permission::Waits => return Flow::Waits,
+                    }
+                }
+            };
         }
-        let checked = checked.and_then(|()| self.set_terms(session, topic, &mut options, disclosure));
-        let checked = checked.and_then(|()| self.validate_publication(session, topic, &options, payload));
         if let Err(refused) = checked {
             self.refuse_publication(slot, request, options.acknowledge, refused);
             return Flow::Done;
@@ -110,19 +115,19 @@ impl Shard {
     /// may was found out when the testament was added.
     pub(crate) fn publish_testament(&mut self, session: u32, testament: &Testament) {
         let (mut options, read) = PublishOptions::read(&testament.options());
-        let checked = self.check_publication(session, &testament.topic, &options, read);
-        let disclosure = testament.disclosure;
-        let checked =
-            checked.and_then(|()| self.set_terms(session, &testament.topic, &mut options, disclosure));
+        let (topic, disclosure) = (&*testament.topic, testament.disclosure);
+        let entry = &self.sessions[session];
+        let (realm, settings) = (entry.realm, self.shared.realm(entry.realm));
+        let checked = check_publication(entry, settings, topic, &options, read)
+            .and_then(|()| set_terms(entry, settings, topic, &mut options, disclosure));
         if checked.is_err() {
             return add(&self.counters().publications_dropped, 1);
         }
-        let realm = self.sessions[session].realm;
         self.spread(Accepted {
             from: None,
             realm,
-            topic: &testament.topic,
-            hash: self.realms[realm.index()].replica.hash(&testament.topic),
+            topic,
+            hash: self.realms[realm.index()].replica.hash(topic),
             payload: testament.payload.as_payload(),
             terms: options.terms,
             excluded: None,
@@ -219,55 +224,6 @@ impl Shard {
         }
     }
 
-    /// Checks what is published.
-    fn check_publication(
-        &self,
-        session: u32,
-        topic: &str,
-        options: &PublishOptions,
-        read: Result<(), PublishOptionError>,
-    ) -> Result<(), Refused> {
-        let entry = &self.sessions[session];
-        let realm = self.shared.realm(entry.realm);
-        let invalid = |text: String| Refused::Error(error_uri::INVALID_URI, text);
-        realm.uri_rules.check(topic).map_err(|error| invalid(error.to_string()))?;
-        if is_reserved(topic) {
-            return Err(invalid("topics that begin with wamp. are the router's own".into()));
-        }
-        read.map_err(|error| Refused::Error(error_uri::INVALID_ARGUMENT, error.to_string()))?;
-        if realm.features == FeatureRules::Strict
-            && options.terms.as_ref().is_some_and(|terms| terms.attributes.is_passthru())
-            && !entry.features.has(ClientRole::Publisher, ClientFeature::PayloadPassthruMode)
-        {
-            return Err(Refused::Violation("PUBLISH in payload passthru mode, which was not announced"));
-        }
-        Ok(())
-    }
-
-    /// Adds to the terms of a publication what is said of who publishes: by the permission, or else by the realm's rules.
-    fn set_terms(
-        &self,
-        session: u32,
-        topic: &str,
-        options: &mut PublishOptions,
-        disclosure: Option<Disclose>,
-    ) -> Result<(), Refused> {
-        let entry = &self.sessions[session];
-        let realm = self.shared.realm(entry.realm);
-        let disclosure = disclosure.unwrap_or_else(|| realm.disclosure.publisher(topic));
-        let disclosed = disclosure.decide(options.disclose_me).map_err(|_| {
-            let text = "publishers to this topic are not disclosed".into();
-            Refused::Error(error_uri::OPTION_DISALLOWED_DISCLOSE_ME, text)
-        })?;
-        if disclosed {
-            options.terms_mut().publisher = Some(entry.identity.clone());
-        }
-        if let Some(level) = realm.trust_levels.publisher(topic, &entry.identity.authrole) {
-            options.terms_mut().trustlevel = Some(level);
-        }
-        Ok(())
-    }
-
     /// Looks at the payload, where a rule says what it must be like.
     fn validate_publication(
         &self,
@@ -310,4 +266,51 @@ impl Shard {
             self.send(shard, Frame::Publication { publication: publication.clone(), subscriptions }, from);
         }
     }
+}
+
+/// Checks what is published.
+#[inline]
+fn check_publication(
+    entry: &Session,
+    realm: &Realm,
+    topic: &str,
+    options: &PublishOptions,
+    read: Result<(), PublishOptionError>,
+) -> Result<(), Refused> {
+    let invalid = |text: String| Refused::Error(error_uri::INVALID_URI, text);
+    realm.uri_rules.check(topic).map_err(|error| invalid(error.to_string()))?;
+    if is_reserved(topic) {
+        return Err(invalid("topics that begin with wamp. are the router's own".into()));
+    }
+    read.map_err(|error| Refused::Error(error_uri::INVALID_ARGUMENT, error.to_string()))?;
+    if realm.features == FeatureRules::Strict
+        && options.terms.as_ref().is_some_and(|terms| terms.attributes.is_passthru())
+        && !entry.features.has(ClientRole::Publisher, ClientFeature::PayloadPassthruMode)
+    {
+        return Err(Refused::Violation("PUBLISH in payload passthru mode, which was not announced"));
+    }
+    Ok(())
+}
+
+/// Adds to the terms of a publication what is said of who publishes: by the permission, or else by the realm's rules.
+#[inline]
+fn set_terms(
+    entry: &Session,
+    realm: &Realm,
+    topic: &str,
+    options: &mut PublishOptions,
+    disclosure: Option<Disclose>,
+) -> Result<(), Refused> {
+    let disclosure = disclosure.unwrap_or_else(|| realm.disclosure.publisher(topic));
+    let disclosed = disclosure.decide(options.disclose_me).map_err(|_| {
+        let text = "publishers to this topic are not disclosed".into();
+        Refused::Error(error_uri::OPTION_DISALLOWED_DISCLOSE_ME, text)
+    })?;
+    if disclosed {
+        options.terms_mut().publisher = Some(entry.identity.clone());
+    }
+    if let Some(level) = realm.trust_levels.publisher(topic, &entry.identity.authrole) {
+        options.terms_mut().trustlevel = Some(level);
+    }
+    Ok(())
 }
