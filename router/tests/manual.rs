@@ -12,7 +12,7 @@ use support::{check, folder, wampline};
 const MANUAL: &str = include_str!("../../docs/configuration.md");
 
 /// The tables of the configuration, by their headings in the manual.
-const TABLES: [&str; 33] = [
+const TABLES: [&str; 35] = [
     "[router]",
     "[router.log]",
     "[limits]",
@@ -22,6 +22,7 @@ const TABLES: [&str; 33] = [
     "[[hooks]]",
     "[[realms]]",
     "[realms.retained]",
+    "[realms.limits]",
     "[[realms.disclose]]",
     "[[realms.trust_levels]]",
     "[[realms.history]]",
@@ -45,6 +46,7 @@ const TABLES: [&str; 33] = [
     "[realms.principals.tls]",
     "[[realms.roles]]",
     "[[realms.roles.permissions]]",
+    "[realms.roles.permissions.validate]",
     "[realms.roles.authorizer]",
 ];
 
@@ -188,6 +190,7 @@ fn the_example_is_valid() {
     std::fs::write(folder.join("tls/key.pem"), key.serialize_pem()).unwrap();
     std::fs::write(folder.join("tls/devices.pem"), chain.pem()).unwrap();
     std::fs::create_dir_all(folder.join("secrets")).unwrap();
+    std::fs::create_dir_all(folder.join("schemas")).unwrap();
     let seed = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     for (file, text) in [
         ("secrets/accounts.url", "https://accounts.example.com/authenticate\n"),
@@ -205,6 +208,8 @@ fn the_example_is_valid() {
             "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n",
         ),
         ("authorities.json", include_str!("authorities.json")),
+        ("schemas/payment.json", "{}"),
+        ("schemas/receipt.json", r#"{"properties": {"args": {"minItems": 1}}}"#),
     ] {
         std::fs::write(folder.join(file), text).unwrap();
     }

@@ -16,7 +16,7 @@ from harness.principals import TOKEN_SECRET, fresh, token
 from harness.router import REPOSITORY, binary, scratch, start_configured
 
 GUIDES = ["authentication.md", "authorization.md"]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w+(?: [\w.]+)?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # How long a client may take before the test fails.
 SECONDS = 15
 # The private half of the public key in the guides.
@@ -62,6 +62,9 @@ def folder(certificates):
 def test_guide(blocks, folder, monkeypatch):
     monkeypatch.setenv("TICKET_OF_JOE", "a ticket of joe")
     hook_port = free_port()
+    for kind, text in blocks:
+        if kind.startswith("json "):
+            (folder / kind.split()[1]).write_text(text, encoding="utf-8")
     config = blocks[0][1].replace("127.0.0.1:8181", f"127.0.0.1:{hook_port}")
     router, (address,) = start_configured(folder, re.sub(r'"127\.0\.0\.1:8\d+"', '"127.0.0.1:0"', config, count=1))
     serving = []
@@ -75,6 +78,8 @@ def test_guide(blocks, folder, monkeypatch):
         for kind, text in blocks[1:]:
             if kind == "text":
                 assert printed == text
+            elif kind.startswith("json "):
+                continue
             elif kind == "console":
                 check_commands(text, folder)
             elif text.startswith("# serves"):

@@ -392,6 +392,7 @@ impl Stage {
             "sources_blocked" => load(&counters.sources_blocked),
             "questions_unanswered" => load(&counters.questions_unanswered),
             "chunks_dropped" => load(&counters.chunks_dropped),
+            "payloads_invalid" => load(&counters.payloads_invalid),
             _ => self.fail("no such counter"),
         });
         if found.to_string() != expected {

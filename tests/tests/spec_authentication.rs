@@ -531,7 +531,7 @@ fn a_full_realm_refuses_whoever_has_authenticated() {
     play_with(
         |config| {
             tickets(config);
-            config.limits.sessions_per_realm_max = 1;
+            config.realms[0].limits.sessions_max = 1;
         },
         &written_out(
             r#"

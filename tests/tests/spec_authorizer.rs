@@ -514,7 +514,7 @@ fn an_authorizer_may_call_who_it_is_asked_about() {
 fn what_waits_is_bounded() {
     let configure = |config: &mut Config| {
         asks()(config);
-        config.limits.requests_held_bytes_max = 1000;
+        config.realms[0].limits.requests_held_bytes_max = 1000;
     };
     let padding = "x".repeat(600);
     for mut stage in wampline_tests::stage::stages(configure) {

@@ -354,7 +354,7 @@ fn a_burst_in_one_write_cuts_nobody_who_reads() {
 #[test]
 fn subscriptions_of_a_session_are_bounded() {
     play_with(
-        |config| config.limits.subscriptions_per_session_max = 2,
+        |config| config.realms[0].limits.subscriptions_per_session_max = 2,
         r#"
         a> [32, 1, {}, "com.one"]
         a< [33, 1, $one]

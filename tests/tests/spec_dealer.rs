@@ -441,8 +441,8 @@ fn payload_that_the_other_serializer_cannot_express() {
 fn what_a_session_may_have_is_bounded() {
     play_with(
         |config| {
-            config.limits.registrations_per_session_max = 1;
-            config.limits.calls_per_session_max = 1;
+            config.realms[0].limits.registrations_per_session_max = 1;
+            config.realms[0].limits.calls_per_session_max = 1;
         },
         r#"
         a> [64, 1, {}, "com.one"]
@@ -464,7 +464,7 @@ fn what_a_session_may_have_is_bounded() {
         "#,
     );
     play_with(
-        |config| config.limits.invocations_per_session_max = 1,
+        |config| config.realms[0].limits.invocations_per_session_max = 1,
         r#"
         a> [64, 1, {}, "com.one"]
         a< [65, 1, $r]
@@ -539,7 +539,7 @@ fn calls_that_wait_go_to_who_takes_the_procedure_over() {
 #[test]
 fn a_call_that_found_a_queue_full_goes_to_who_takes_the_procedure_over() {
     play_with(
-        |config| config.limits.calls_per_callee_queued_max = 1,
+        |config| config.realms[0].limits.calls_per_callee_queued_max = 1,
         r#"
         a> [64, 1, {"concurrency": 1, "invoke": "first"}, "com.procedure"]
         a< [65, 1, $r]

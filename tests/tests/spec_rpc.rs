@@ -436,7 +436,7 @@ fn a_canceled_progressive_call_swallows_its_chunks() {
 #[test]
 fn inputs_that_never_end_are_bounded() {
     play_with(
-        |config| config.limits.inputs_per_session_max = 2,
+        |config| config.realms[0].limits.inputs_per_session_max = 2,
         r#"
         b> [48, 1, {"progress": true}, "com.nobody"]
         b> [48, 2, {"progress": true}, "com.nobody"]

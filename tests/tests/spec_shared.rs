@@ -366,7 +366,7 @@ fn a_call_whose_payload_was_not_kept_goes_to_nobody_else() {
 #[test]
 fn a_full_queue_moves_on_to_the_next_callee() {
     play_with(
-        |config| config.limits.calls_per_callee_queued_max = 1,
+        |config| config.realms[0].limits.calls_per_callee_queued_max = 1,
         r#"
         a> [64, 1, {"concurrency": 1, "invoke": "first"}, "com.procedure"]
         a< [65, 1, $r]

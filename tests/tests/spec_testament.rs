@@ -131,8 +131,8 @@ fn what_could_not_be_published_is_refused_when_it_is_added() {
 fn testaments_of_a_session_are_bounded() {
     play_with(
         |config| {
-            config.limits.testaments_per_session_max = 1;
-            config.limits.testament_bytes_per_session_max = 100;
+            config.realms[0].limits.testaments_per_session_max = 1;
+            config.realms[0].limits.testament_bytes_per_session_max = 100;
         },
         &r#"
         a> [48, 1, {}, "wamp.session.add_testament", ["com.will", ["LONG"], {}]]

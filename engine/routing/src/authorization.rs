@@ -40,10 +40,12 @@ mod error;
 mod explain;
 mod memo;
 mod role;
+mod validation;
 
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
@@ -54,6 +56,7 @@ pub use cache::{AnswerCache, CachedAnswer, PURGE_PROCEDURE, PurgeFilter, Questio
 pub use error::RoleError;
 pub use explain::{Explanation, Reason};
 pub use memo::{Asked, DecisionMemo};
+pub use validation::{PayloadSchema, Validation};
 
 use crate::disclosure::{Disclose, DisclosureRule};
 use crate::meta::{MetaApi, Procedure};
@@ -88,14 +91,10 @@ pub struct Rule {
     /// `cache`, as other routers' users know it: whether the decision may be kept. A rule's decision is made anew every time,
     /// at less cost than a cache has, and never goes stale, so both values mean the same.
     pub cache: bool,
-    /// `validate`: for a type of payload (see [`PAYLOAD_TYPES`]) the name of what it is to be validated against. Payloads are not
-    /// validated here, so a rule with an entry is refused rather than taken for protection.
-    pub validate: Vec<(Box<str>, Box<str>)>,
+    /// `validate`: what the payloads of calls and publications must be like that it permits. Those of the router's own procedures
+    /// are not concerned.
+    pub validate: Option<Arc<Validation>>,
 }
-
-/// The types of payload that a `validate` can name.
-pub const PAYLOAD_TYPES: [&str; 7] =
-    ["call", "call_progress", "call_result", "call_result_progress", "call_error", "event", "event_result"];
 
 /// A procedure that is asked what sessions of a role may do.
 ///
@@ -189,7 +188,7 @@ impl Roles {
     ///
     /// # Errors
     /// If the URI or pattern breaks the realm's rules or is written with a star, if the role has a rule for it already, if matching
-    /// cannot bear the pattern, or if the rule asks for validation.
+    /// cannot bear the pattern.
     pub fn add_rule(
         &mut self,
         role: RoleId,
@@ -202,7 +201,6 @@ impl Roles {
         }
         let invalid = |error| RoleError::Uri { uri: uri.into(), error };
         self.uri_rules.check_pattern(uri, policy).map_err(invalid)?;
-        check_validation(&rule)?;
         self.role_mut(role).add_rule(policy, uri, rule)?;
         self.find_serving();
         Ok(())
@@ -213,7 +211,9 @@ impl Roles {
     /// # Errors
     /// If it asks for validation.
     pub fn set_default_permissions(&mut self, role: RoleId, rule: Rule) -> Result<(), RoleError> {
-        check_validation(&rule)?;
+        if rule.validate.is_some() {
+            return Err(RoleError::Validation);
+        }
         self.role_mut(role).otherwise = rule;
         Ok(())
     }
@@ -336,6 +336,19 @@ impl Roles {
             }
             Some(role) => self.decide(role, Action::Call, MatchPolicy::Exact, uri),
         }
+    }
+
+    /// Whether some rule of a role says what the payloads of such messages, or their answers, must be like.
+    pub fn validates(&self, role: RoleId, action: Action) -> bool {
+        self.role(role).validates(action)
+    }
+
+    /// What payloads must be like that a session of this role sends to a URI with a CALL or PUBLISH, and what it is answered, if a
+    /// rule says so.
+    ///
+    /// Cost: a look at the role, unless one of its rules says anything of such messages; then what it costs to match the URI.
+    pub fn validation(&self, role: RoleId, action: Action, uri: &str) -> Option<&Arc<Validation>> {
+        self.role(role).validation(action, uri)
     }
 
     fn judge_in_role<'a>(
@@ -468,15 +481,5 @@ impl Rule {
             Action::Publish => self.disclose.publisher,
             Action::Register | Action::Subscribe => None,
         })
-    }
-}
-
-fn check_validation(rule: &Rule) -> Result<(), RoleError> {
-    match rule.validate.first() {
-        None => Ok(()),
-        Some((payload, _)) if PAYLOAD_TYPES.contains(&&**payload) => {
-            Err(RoleError::Validation { payload: payload.clone() })
-        }
-        Some((payload, _)) => Err(RoleError::UnknownPayload { payload: payload.clone() }),
     }
 }

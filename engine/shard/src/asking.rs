@@ -131,8 +131,9 @@ impl Shard {
     }
 
     fn bound_held(&mut self, slot: u32, session: u32) {
-        let limit = self.shared.config.limits.requests_held_bytes_max;
-        let is_full = self.sessions[session].asking.as_ref().is_some_and(|asking| asking.octets > limit);
+        let entry = &self.sessions[session];
+        let limit = self.shared.realm(entry.realm).limits.requests_held_bytes_max;
+        let is_full = entry.asking.as_ref().is_some_and(|asking| asking.octets > limit);
         if is_full && !self.connections[slot].parked.has(Parked::AUTHORIZER) {
             self.park(slot, Parked::AUTHORIZER);
             add(&self.counters().parked, 1);

@@ -44,7 +44,6 @@ impl Shard {
         if !self.sessions.is_live(callee.slot, callee.guard) {
             return Err(NotInvoked::Undeliverable);
         }
-        let limits = &self.shared.config.limits;
         let entry = &mut self.sessions[callee.slot];
         let (SessionState::Open, Some(slot)) = (entry.state, entry.connection) else {
             return Err(NotInvoked::Undeliverable);
@@ -61,6 +60,7 @@ impl Shard {
         if !options.is_plain() && !can_serve(entry.features, options) {
             return Err(NotInvoked::Failed(error_uri::FEATURE_NOT_SUPPORTED));
         }
+        let limits = &self.shared.realm(entry.realm).limits;
         if entry.invocations.len() >= limits.invocations_per_session_max {
             return Err(NotInvoked::Failed(LIMIT_EXCEEDED));
         }
@@ -356,9 +356,10 @@ impl Shard {
     }
 
     fn enqueue_more(&mut self, invoke: Invoke) {
-        let most = self.shared.config.limits.calls_per_callee_queued_bytes_max;
         let call = invoke.head.call;
-        let Some((bounded, position)) = self.find_waiting(call) else {
+        let realm_of = |(callee, _): &(u32, _)| self.shared.realm(self.sessions[*callee].realm);
+        let most = self.waiting.get(&call).map(|at| realm_of(at).limits.calls_per_callee_queued_bytes_max);
+        let (Some(most), Some((bounded, position))) = (most, self.find_waiting(call)) else {
             return add(&self.counters().chunks_dropped, 1);
         };
         if bounded.octets + invoke.payload.len() > most {

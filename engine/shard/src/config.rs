@@ -1,4 +1,5 @@
-//! What a router is configured with, as the core needs it. Every bound is in [`Limits`].
+//! What a router is configured with, as the core needs it. Bounds of the process are in [`Limits`], those of a realm in
+//! [`RealmLimits`], beside those that go with something else (what is retained, histories, listeners).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub struct Config {
     pub realms: Vec<Realm>,
     /// What realms are made like that do not, when somebody is admitted to them first.
     pub templates: Vec<RealmTemplate>,
-    /// Bounds.
+    /// Bounds of the process.
     pub limits: Limits,
     /// WELCOME.Details.agent, for example `Wampline-0.1.0`.
     pub agent: String,
@@ -77,6 +78,8 @@ pub struct Realm {
     pub sources: Arc<SourceRules>,
     /// What sessions may do.
     pub roles: Arc<Roles>,
+    /// Its bounds.
+    pub limits: RealmLimits,
 }
 
 /// What realms are made like whose name matches a pattern. Of several that match, the one that a call would prefer is taken: an exact
@@ -99,7 +102,7 @@ pub enum FeatureRules {
     Strict,
 }
 
-/// Everything that is bounded, with its default.
+/// What is bounded for the process, with its default: what costs memory before a realm is known, or is shared by all of them.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// From accept to HELLO.
@@ -113,35 +116,10 @@ pub struct Limits {
     pub rejoin_timeout: Duration,
     /// How long the peer may take to close or to answer GOODBYE.
     pub close_timeout: Duration,
-    /// Subscriptions of one session.
-    pub subscriptions_per_session_max: usize,
-    /// Registrations of one session.
-    pub registrations_per_session_max: usize,
-    /// Calls of one session that wait for their answer.
-    pub calls_per_session_max: usize,
-    /// Invocations of one callee that wait for their answer.
-    pub invocations_per_session_max: usize,
-    /// Sessions of one realm.
-    pub sessions_per_realm_max: usize,
     /// Realms that are made from templates; with those of the configuration at most 65,536.
     pub realms_max: usize,
-    /// Testaments of one session.
-    pub testaments_per_session_max: usize,
-    /// Octets of their topics, arguments and options.
-    pub testament_bytes_per_session_max: usize,
-    /// Calls that wait for one callee of one registration, because it has as many invocations as its `concurrency` allows.
-    pub calls_per_callee_queued_max: usize,
-    /// Octets of such calls.
-    pub calls_per_callee_queued_bytes_max: usize,
     /// Octets of arguments that a shard keeps so that a call can go to another callee; a call beyond stays where it is.
     pub rerouting_bytes_max: usize,
-    /// Calls of one session whose input is open, or has not been known to end, while the call has ended.
-    pub inputs_per_session_max: usize,
-    /// Octets of the PUBLISH, CALL, SUBSCRIBE, REGISTER, UNSUBSCRIBE and UNREGISTER of one session that wait while its realm's
-    /// authorizer is asked about an earlier one, the last of them beside. At the bound the session is not read.
-    pub requests_held_bytes_max: usize,
-    /// Answers of authorizers that a shard keeps, per realm.
-    pub authorizer_answers_max: usize,
     /// Questions of the router's own (to authenticators, authorizers, hooks) that wait for their answer, per shard.
     pub questions_per_shard_max: usize,
     /// From HELLO to WELCOME or ABORT, where a client has something to prove.
@@ -153,6 +131,38 @@ pub struct Limits {
     pub authentication_grid: Duration,
     /// Who has failed to authenticate too often.
     pub throttle: ThrottleRules,
+}
+
+/// What is bounded for each realm, with its default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RealmLimits {
+    /// Its sessions, over all shards.
+    pub sessions_max: usize,
+    /// Subscriptions of one session.
+    pub subscriptions_per_session_max: usize,
+    /// Registrations of one session.
+    pub registrations_per_session_max: usize,
+    /// Calls of one session that wait for their answer.
+    pub calls_per_session_max: usize,
+    /// Invocations of one callee that wait for their answer.
+    pub invocations_per_session_max: usize,
+    /// Testaments of one session.
+    pub testaments_per_session_max: usize,
+    /// Octets of their topics, arguments and options.
+    pub testament_bytes_per_session_max: usize,
+    /// Calls that wait for one callee of one registration, because it has as many invocations as its `concurrency` allows.
+    pub calls_per_callee_queued_max: usize,
+    /// Octets of such calls.
+    pub calls_per_callee_queued_bytes_max: usize,
+    /// Calls of one session whose input is open, or has not been known to end, while the call has ended.
+    pub inputs_per_session_max: usize,
+    /// Octets of the PUBLISH, CALL, SUBSCRIBE, REGISTER, UNSUBSCRIBE and UNREGISTER of one session that wait while its
+    /// authorizer is asked about an earlier one, the last of them beside. At the bound the session is not read.
+    pub requests_held_bytes_max: usize,
+    /// Answers of authorizers that a shard keeps.
+    pub authorizer_answers_max: usize,
+    /// Octets of a payload that a rule wants to be validated. A longer one is refused.
+    pub validated_bytes_max: usize,
 }
 
 impl Realm {
@@ -174,6 +184,7 @@ impl Realm {
             authentication: Arc::new(RealmAuthentication::anonymous(ANONYMOUS)),
             sources: Arc::default(),
             roles: Arc::default(),
+            limits: RealmLimits::default(),
         }
     }
 }
@@ -186,25 +197,33 @@ impl Default for Limits {
             outbox_bytes_max: 4 << 20,
             rejoin_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(2),
-            subscriptions_per_session_max: 1 << 20,
-            registrations_per_session_max: 1 << 20,
-            calls_per_session_max: 1 << 16,
-            invocations_per_session_max: 1 << 20,
-            sessions_per_realm_max: 1 << 20,
             realms_max: 1 << 10,
-            testaments_per_session_max: 64,
-            testament_bytes_per_session_max: 256 << 10,
-            calls_per_callee_queued_max: 1 << 12,
-            calls_per_callee_queued_bytes_max: 16 << 20,
             rerouting_bytes_max: 32 << 20,
-            inputs_per_session_max: 1 << 12,
-            requests_held_bytes_max: 64 << 10,
-            authorizer_answers_max: 1 << 16,
             questions_per_shard_max: 1 << 12,
             authentication_timeout: Duration::from_secs(5),
             authenticating_max: 1 << 12,
             authentication_grid: Duration::from_millis(100),
             throttle: ThrottleRules::default(),
+        }
+    }
+}
+
+impl Default for RealmLimits {
+    fn default() -> RealmLimits {
+        RealmLimits {
+            sessions_max: 1 << 20,
+            subscriptions_per_session_max: 1 << 20,
+            registrations_per_session_max: 1 << 20,
+            calls_per_session_max: 1 << 16,
+            invocations_per_session_max: 1 << 20,
+            testaments_per_session_max: 64,
+            testament_bytes_per_session_max: 256 << 10,
+            calls_per_callee_queued_max: 1 << 12,
+            calls_per_callee_queued_bytes_max: 16 << 20,
+            inputs_per_session_max: 1 << 12,
+            requests_held_bytes_max: 64 << 10,
+            authorizer_answers_max: 1 << 16,
+            validated_bytes_max: 256 << 10,
         }
     }
 }

@@ -82,6 +82,8 @@ pub struct Counters {
     pub not_authorized: AtomicU64,
     /// Requests that were refused because the authorizer gave no answer that could be understood.
     pub authorizations_failed: AtomicU64,
+    /// Payloads of calls, results and publications that were refused because they are not as a rule wants them.
+    pub payloads_invalid: AtomicU64,
     /// Questions that the router itself asked of procedures and hooks.
     pub questions: AtomicU64,
     /// Those that had no answer in time, or nobody to ask.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use smallvec::SmallVec;
-use wampline_routing::authorization::Action;
+use wampline_routing::authorization::{Action, Validation};
 use wampline_routing::feature::{ClientFeature, ClientRole};
 use wampline_routing::uri::is_reserved;
 use wampline_routing::{
@@ -43,6 +43,8 @@ pub(crate) struct CallExtra {
     pub(crate) invoke: Option<Invoke>,
     /// The payload was kept: another callee can take the call over.
     pub(crate) is_whole: bool,
+    /// What the results must be like.
+    pub(crate) validation: Option<Arc<Validation>>,
 }
 
 impl Shard {
@@ -75,6 +77,7 @@ impl Shard {
                 Permission::Granted(disclosure) => {
                     options.disclosure = disclosure;
                     refusal = self.disclosure_refusal(realm, &options, procedure);
+                    refusal = refusal.or_else(|| self.validate_call(session, &options, procedure, payload));
                 }
                 Permission::Refused(error, text) => refusal = Some((error, text)),
                 Permission::Waits => return Flow::Waits,
@@ -110,6 +113,11 @@ impl Shard {
         let newest = self.realms[realm.index()].replica.newest_registration();
         let route = Route { procedure, tried: Tried::default(), newest, bound_to: None };
         self.start_timeout(call, options.timeout);
+        if let Some(validation) = self.validation_of_results(session, procedure)
+            && let Some(extra) = self.extra(call)
+        {
+            extra.validation = Some(validation);
+        }
         if options.run_mode == RunMode::All {
             self.call_all(call, procedure, &options, payload, Some(slot));
         } else {
@@ -138,6 +146,12 @@ impl Shard {
             entry.progress.clear(CallProgress::INPUT_OPEN);
         }
         let callee = entry.callee;
+        let caller = entry.caller;
+        if let Some(text) = self.invalid_payload(caller, Action::Call, procedure, false, payload) {
+            self.cancel_at(callee.shard, reference, CancelMode::KillNoWait);
+            return self.finish_call(reference, error_uri::INVALID_ARGUMENT, &text);
+        }
+        let entry = self.calls.get_mut(reference).expect("invariant: the reference is current");
         let sent = entry.extra.as_mut().and_then(|extra| extra.invoke.as_mut());
         let Some(sent) = sent.filter(|sent| *sent.procedure == *procedure) else {
             return add(&self.counters().chunks_dropped, 1);
@@ -206,7 +220,14 @@ impl Shard {
         attributes: &PayloadAttributes<'_>,
         payload: Payload<'_>,
     ) {
-        if self.is_member(call) {
+        let extra = self.calls.get(call).and_then(|entry| entry.extra.as_ref());
+        let is_member = extra.is_some_and(|extra| matches!(extra.role, CallRole::Member { .. }));
+        if let Some(validation) = extra.and_then(|extra| extra.validation.clone())
+            && !self.admit_result(call, &validation, &outcome, attributes, payload)
+        {
+            return;
+        }
+        if is_member {
             return self.member_answered(call, outcome, attributes, payload);
         }
         match outcome {
@@ -288,8 +309,9 @@ impl Shard {
         procedure: &str,
     ) -> Option<(&'static str, String)> {
         let entry = &self.sessions[session];
-        let limits = &self.shared.config.limits;
-        if let Err(error) = self.shared.realm(entry.realm).uri_rules.check(procedure) {
+        let realm = self.shared.realm(entry.realm);
+        let limits = &realm.limits;
+        if let Err(error) = realm.uri_rules.check(procedure) {
             return Some((error_uri::INVALID_URI, error.to_string()));
         }
         if entry.calls.len() >= limits.calls_per_session_max {
@@ -310,6 +332,19 @@ impl Shard {
             return Some((error_uri::CANCELED, "the router is shutting down".into()));
         }
         None
+    }
+
+    /// Looks at the payload, where a rule says what it must be like.
+    fn validate_call(
+        &self,
+        session: u32,
+        options: &CallOptions<'_>,
+        procedure: &str,
+        payload: Payload<'_>,
+    ) -> Option<(&'static str, String)> {
+        let is_opaque = options.attributes.is_passthru() || options.attributes.is_transparent();
+        let text = self.invalid_payload(session, Action::Call, procedure, is_opaque, payload)?;
+        Some((error_uri::INVALID_ARGUMENT, text))
     }
 
     /// Who calls asks to be disclosed where that is forbidden.
@@ -344,7 +379,7 @@ impl Shard {
         let Some(slot) = entry.connection else { return };
         let ended = entry.ended_inputs.get_or_insert_with(Default::default);
         ended.insert(request);
-        if ended.len() > 2 * self.shared.config.limits.inputs_per_session_max {
+        if ended.len() > 2 * self.shared.realm(entry.realm).limits.inputs_per_session_max {
             // It was refused as many calls again and goes on. To forget one could run its last chunk as a new call.
             self.violation(slot, "too many progressive calls without their last chunk");
         }

@@ -72,10 +72,14 @@ impl Shard {
         };
         let (registration, lineage) = (found.info.id, found.info.lineage);
         let callees: Vec<_> = found.callees.iter().cloned().collect();
+        // Each answer is judged for itself; what the router makes of them is not.
+        let own = self.calls.get_mut(call).and_then(|entry| entry.extra.as_mut());
+        let validation = own.and_then(|extra| extra.validation.take());
         let mut heads = Vec::with_capacity(callees.len());
         for callee in callees {
             let role = CallRole::Member { group: call, session: callee.session };
-            let extra = Some(Box::new(CallExtra { role, ..CallExtra::default() }));
+            let extra =
+                Some(Box::new(CallExtra { role, validation: validation.clone(), ..CallExtra::default() }));
             let member = self.calls.begin(Call { caller, request, callee: callee.at, progress, extra });
             let asked = options.disclose_me || callee.disclose_caller;
             let (is_disclosed, trust_level) =

@@ -67,15 +67,15 @@ impl Home {
         hasher: &ahash::RandomState,
         now: UnixNanos,
     ) {
-        let (settings, limits) = (shared.realm(realm), &shared.config.limits);
+        let settings = shared.realm(realm);
         self.roles.push(settings.roles.clone());
         if shared.home(realm) != id {
             return;
         }
         let limits = DirectoryLimits {
-            sessions_max: limits.sessions_per_realm_max,
-            subscriptions_per_session_max: limits.subscriptions_per_session_max,
-            registrations_per_session_max: limits.registrations_per_session_max,
+            sessions_max: settings.limits.sessions_max,
+            subscriptions_per_session_max: settings.limits.subscriptions_per_session_max,
+            registrations_per_session_max: settings.limits.registrations_per_session_max,
         };
         let mut directory = Directory::new(realm, limits, hasher).with_meta(settings.meta);
         directory.set_time(now);

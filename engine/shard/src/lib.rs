@@ -42,8 +42,9 @@ mod sources;
 mod spare;
 mod throttle;
 mod timeout;
+mod validate;
 
-pub use config::{Config, FeatureRules, Limits, Listener, Realm, RealmTemplate};
+pub use config::{Config, FeatureRules, Limits, Listener, Realm, RealmLimits, RealmTemplate};
 pub use counters::Counters;
 pub use frame::Batch;
 pub use output::Output;

@@ -204,8 +204,14 @@ impl Shard {
                 Err((error_uri::INVALID_ARGUMENT, text)),
             );
         }
-        let rules = self.shared.realm(self.sessions[session].realm).uri_rules;
-        let limits = &self.shared.config.limits;
+        if found == Procedure::AddTestament
+            && let Some(text) = self.invalid_testament(session, payload)
+        {
+            let error = Err((error_uri::INVALID_ARGUMENT, text.as_str()));
+            return self.meta_answer(slot, session, request, progress, error);
+        }
+        let realm = self.shared.realm(self.sessions[session].realm);
+        let (rules, limits) = (realm.uri_rules, &realm.limits);
         let limits = TestamentLimits {
             count_max: limits.testaments_per_session_max,
             bytes_max: limits.testament_bytes_per_session_max,

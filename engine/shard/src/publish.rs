@@ -25,6 +25,7 @@ use crate::event::{EVENT_BYTES, Event};
 use crate::frame::{Frame, Keep, Subscriptions};
 use crate::session::{Session, SessionState};
 use crate::shard::Shard;
+use crate::validate::is_opaque;
 
 /// The subscriptions that a publication matches, whether their events name the topic, and the shards that have members.
 type Matches = SmallVec<[(SubscriptionId, bool, ShardSet); 2]>;
@@ -79,6 +80,7 @@ impl Shard {
                         Permission::Granted(disclosure) => {
                             let entry = &self.sessions[session];
                             set_terms(entry, self.shared.realm(realm), topic, &mut options, disclosure)
+                                .and_then(|()| self.validate_publication(session, topic, &options, payload))
                         }
                         Permission::Refused(error, text) => Err(Refused::Error(error, text)),
                         Permission::Waits => return Flow::Waits,
@@ -219,6 +221,20 @@ impl Shard {
         }
         for &(subscription, names_topic) in subscriptions {
             self.deliver(&event, subscription, names_topic);
+        }
+    }
+
+    /// Looks at the payload, where a rule says what it must be like.
+    fn validate_publication(
+        &self,
+        session: u32,
+        topic: &str,
+        options: &PublishOptions,
+        payload: Payload<'_>,
+    ) -> Result<(), Refused> {
+        match self.invalid_payload(session, Action::Publish, topic, is_opaque(options), payload) {
+            Some(text) => Err(Refused::Error(error_uri::INVALID_ARGUMENT, text)),
+            None => Ok(()),
         }
     }
 

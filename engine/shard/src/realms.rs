@@ -103,6 +103,11 @@ impl Realms {
         self.lock().len()
     }
 
+    /// The settings of all of them, by id.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Realm> {
+        self.slots.iter().map_while(|slot| slot.get().map(|realm| &**realm))
+    }
+
     /// The settings of a realm.
     pub(crate) fn get(&self, realm: RealmId) -> &Realm {
         self.slots[realm.index()].get().expect("invariant: ids are those of realms that are there")
@@ -203,11 +208,11 @@ impl Shard {
 
     /// Makes room for the realms that this shard has not heard of yet.
     pub(crate) fn learn_realms(&mut self) {
-        let answers_max = self.shared.config.limits.authorizer_answers_max;
         for n in self.realms.len()..self.shared.realms.len() {
-            self.realms.push(RealmState::new(&self.hasher, answers_max));
+            let realm = RealmId(n as u16);
+            self.realms.push(RealmState::new(&self.hasher, self.shared.realm(realm)));
             let now = self.shared.wall_time(self.now);
-            self.home.open(self.id, RealmId(n as u16), &self.shared, &self.hasher, now);
+            self.home.open(self.id, realm, &self.shared, &self.hasher, now);
         }
     }
 

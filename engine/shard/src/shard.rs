@@ -201,11 +201,11 @@ pub(crate) struct RealmState {
 }
 
 impl RealmState {
-    pub(crate) fn new(hasher: &ahash::RandomState, answers_max: usize) -> RealmState {
+    pub(crate) fn new(hasher: &ahash::RandomState, settings: &Realm) -> RealmState {
         RealmState {
             replica: Replica::new(hasher),
             members: Members::new(hasher.clone()),
-            answers: AnswerCache::new(answers_max),
+            answers: AnswerCache::new(settings.limits.authorizer_answers_max),
         }
     }
 }
@@ -217,7 +217,6 @@ impl Shard {
     /// A shard without connections. All its randomness comes from `seed`.
     pub fn new(id: ShardId, shared: Arc<Shared>, seed: impl Into<Seed>, now: Now) -> Shard {
         let shards = shared.shards;
-        let answers_max = shared.config.limits.authorizer_answers_max;
         let mut unguessable = Unguessable::new(&seed.into());
         let mut random = unguessable.quick();
         let hasher =
@@ -230,7 +229,7 @@ impl Shard {
             authenticating: 0,
             connections: Slots::new(),
             sessions: Slots::new(),
-            realms: (0..shared.realms.len()).map(|_| RealmState::new(&hasher, answers_max)).collect(),
+            realms: shared.realms.iter().map(|realm| RealmState::new(&hasher, realm)).collect(),
             home: Home::new(id, &shared, &hasher),
             calls: Calls::new(id),
             stubs: Stubs::new(shards),

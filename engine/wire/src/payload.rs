@@ -129,6 +129,10 @@ impl<'a> Payload<'a> {
     pub fn transcode(&self, to: Serializer) -> Result<PayloadBuf, EncodeError> {
         if to == self.serializer { Ok(self.to_buf()) } else { transcode(self, to) }
     }
+    /// The octets of `Arguments` and of `ArgumentsKw`, in [`Payload::serializer`].
+    pub fn spans(&self) -> (Option<&'a [u8]>, Option<&'a [u8]>) {
+        (self.args, self.kwargs)
+    }
     /// The positional arguments, read lazily. `None` if there are none, and for a payload that is
     /// [opaque](Payload::opaque).
     pub fn args(&self) -> Option<List<'a>> {

@@ -1,9 +1,13 @@
 //! What sessions may do: from the tables of roles to [`Roles`].
 
 use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 
 use wampline_routing::DisclosureRule;
-use wampline_routing::authorization::{Actions, Authorizer, RoleError, RoleId, Roles, Rule};
+use wampline_routing::authorization::{
+    Actions, Authorizer, PayloadSchema, RoleError, RoleId, Roles, Rule, Validation,
+};
 use wampline_routing::uri::UriRules;
 use wampline_shard::SourceRules;
 
@@ -11,6 +15,9 @@ use super::authentication::networks;
 use super::diagnostics::Diagnostics;
 use super::raw::authorization as raw;
 use super::values::{Checked, Text};
+
+/// The longest schema.
+const SCHEMA_BYTES_MAX: u64 = 1 << 20;
 
 /// Where something stands in the file.
 type Place = Option<Range<usize>>;
@@ -21,6 +28,7 @@ pub(super) fn roles(
     default_role: Checked<Text>,
     uris: UriRules,
     mut sources: SourceRules,
+    folder: &Path,
     found: &mut Diagnostics,
 ) -> (Roles, Vec<String>, SourceRules) {
     let (mut roles, mut names) = (Roles::new(uris), Vec::new());
@@ -45,7 +53,7 @@ pub(super) fn roles(
             complain(roles.set_default_permissions(id, rule), place.clone(), found);
         }
         for permission in role.permissions {
-            add_rule(&mut roles, id, permission, found);
+            add_rule(&mut roles, id, permission, folder, found);
         }
         if let Some(authorizer) = role.authorizer {
             let place = Some(authorizer.span());
@@ -64,7 +72,13 @@ pub(super) fn roles(
     (roles, names, sources)
 }
 
-fn add_rule(roles: &mut Roles, role: RoleId, permission: raw::Permission, found: &mut Diagnostics) {
+fn add_rule(
+    roles: &mut Roles,
+    role: RoleId,
+    permission: raw::Permission,
+    folder: &Path,
+    found: &mut Diagnostics,
+) {
     let place = permission.uri.span();
     let policy = permission.policy.get(found);
     let rule = Rule {
@@ -74,11 +88,31 @@ fn add_rule(roles: &mut Roles, role: RoleId, permission: raw::Permission, found:
             publisher: permission.disclose_publisher.take(found),
         },
         cache: permission.cache.get(found),
-        ..Rule::default()
+        validate: permission.validate.map(|table| Arc::new(validation(table, folder, found))),
     };
     if let Some(uri) = permission.uri.take(found) {
         complain(roles.add_rule(role, policy, &uri, rule), place, found);
     }
+}
+
+/// What payloads must be like.
+fn validation(table: raw::Validate, folder: &Path, found: &mut Diagnostics) -> Validation {
+    let mut read = |path: Checked<Text>| {
+        let place = path.span();
+        let path = path.take(found)?;
+        schema(&folder.join(&path)).map_err(|error| found.add(place, format!("{path:?}: {error}"))).ok()
+    };
+    Validation { call: read(table.call), call_result: read(table.call_result), event: read(table.event) }
+}
+
+/// Reads a file with a JSON Schema.
+fn schema(path: &Path) -> Result<PayloadSchema, String> {
+    let octets = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.len();
+    if octets > SCHEMA_BYTES_MAX {
+        return Err(format!("has {octets} octets, expected at most {SCHEMA_BYTES_MAX}"));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    PayloadSchema::read(&text).map_err(|error| format!("is no JSON Schema for payloads: {error}"))
 }
 
 fn set_authorizer(roles: &mut Roles, role: RoleId, table: raw::Authorizer, found: &mut Diagnostics) {

@@ -33,8 +33,8 @@ type Place = Option<Range<usize>>;
 /// use.
 pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut Diagnostics) -> Settings {
     let router = raw.router;
-    let (limits, message_bytes_max) = limits(raw.limits, found);
-    let listeners = listeners(raw.listeners, folder, message_bytes_max, found);
+    let limits = limits(raw.limits, found);
+    let listeners = listeners(raw.listeners, folder, limits.message_bytes_max, found);
     let (hooks, hook_names) = hooks::hooks(raw.hooks, folder, found);
     let around = Surroundings {
         folder,
@@ -43,7 +43,7 @@ pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut 
         has_cookies: listeners.iter().any(|listener| listener.engine.transport.cookie.is_some()),
         has_certificates: listeners.iter().any(|listener| listener.asks_for_certificates),
     };
-    let Realms { realms, templates, watched } = realms::realms(raw.realms, around, found);
+    let Realms { realms, templates, watched } = realms::realms(raw.realms, &limits.realm, around, found);
     let (listeners, endpoints) = addressed(listeners, overrides, found);
 
     let configured = router.shards.get(found);
@@ -58,7 +58,7 @@ pub(super) fn build(raw: Raw, folder: &Path, overrides: &Overrides, found: &mut 
             listeners,
             realms,
             templates,
-            limits,
+            limits: limits.process,
             agent: concat!("Wampline-", env!("CARGO_PKG_VERSION")).into(),
         },
         driver,
@@ -79,28 +79,24 @@ fn decoy_secret() -> DecoySecret {
     DecoySecret::new(octets)
 }
 
-/// The bounds, and the message limit.
-fn limits(raw: raw::Limits, found: &mut Diagnostics) -> (shard::Limits, usize) {
-    let limits = shard::Limits {
+/// What `[limits]` says.
+struct Limits {
+    process: shard::Limits,
+    /// Of every realm that says nothing else.
+    realm: shard::RealmLimits,
+    /// The message limit of every listener that says nothing else.
+    message_bytes_max: usize,
+}
+
+fn limits(raw: raw::Limits, found: &mut Diagnostics) -> Limits {
+    let process = shard::Limits {
         handshake_timeout: raw.handshake_timeout.get(found),
         write_stall_timeout: raw.write_stall_timeout.get(found),
         outbox_bytes_max: raw.outbox_bytes_max.get(found),
         rejoin_timeout: raw.rejoin_timeout.get(found),
         close_timeout: raw.close_timeout.get(found),
-        subscriptions_per_session_max: raw.subscriptions_per_session_max.get(found),
-        registrations_per_session_max: raw.registrations_per_session_max.get(found),
-        calls_per_session_max: raw.calls_per_session_max.get(found),
-        invocations_per_session_max: raw.invocations_per_session_max.get(found),
-        sessions_per_realm_max: raw.sessions_per_realm_max.get(found),
-        testaments_per_session_max: raw.testaments_per_session_max.get(found),
-        testament_bytes_per_session_max: raw.testament_bytes_per_session_max.get(found),
-        calls_per_callee_queued_max: raw.calls_per_callee_queued_max.get(found),
-        calls_per_callee_queued_bytes_max: raw.calls_per_callee_queued_bytes_max.get(found),
         rerouting_bytes_max: raw.rerouting_bytes_max.get(found),
-        inputs_per_session_max: raw.inputs_per_session_max.get(found),
         realms_max: raw.realms_made_max.get(found),
-        requests_held_bytes_max: raw.requests_held_bytes_max.get(found),
-        authorizer_answers_max: raw.authorizer_answers_max.get(found),
         questions_per_shard_max: raw.questions_per_shard_max.get(found),
         authentication_timeout: raw.authentication_timeout.get(found),
         authenticating_max: raw.authenticating_max.get(found),
@@ -112,7 +108,22 @@ fn limits(raw: raw::Limits, found: &mut Diagnostics) -> (shard::Limits, usize) {
             sources_max: raw.authentication_sources_max.get(found),
         },
     };
-    (limits, raw.message_bytes_max.get(found))
+    let realm = shard::RealmLimits {
+        sessions_max: raw.sessions_per_realm_max.get(found),
+        subscriptions_per_session_max: raw.subscriptions_per_session_max.get(found),
+        registrations_per_session_max: raw.registrations_per_session_max.get(found),
+        calls_per_session_max: raw.calls_per_session_max.get(found),
+        invocations_per_session_max: raw.invocations_per_session_max.get(found),
+        testaments_per_session_max: raw.testaments_per_session_max.get(found),
+        testament_bytes_per_session_max: raw.testament_bytes_per_session_max.get(found),
+        calls_per_callee_queued_max: raw.calls_per_callee_queued_max.get(found),
+        calls_per_callee_queued_bytes_max: raw.calls_per_callee_queued_bytes_max.get(found),
+        inputs_per_session_max: raw.inputs_per_session_max.get(found),
+        requests_held_bytes_max: raw.requests_held_bytes_max.get(found),
+        authorizer_answers_max: raw.authorizer_answers_max.get(found),
+        validated_bytes_max: raw.validated_bytes_max.get(found),
+    };
+    Limits { process, realm, message_bytes_max: raw.message_bytes_max.get(found) }
 }
 
 /// A listener whose address may yet be replaced.

@@ -5,6 +5,7 @@
 
 pub(super) mod authentication;
 pub(super) mod authorization;
+mod limits;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,6 +20,7 @@ use wampline_wire::Serializer;
 
 use super::values::{Checked, Choice, Count, Flag, Named, OrOff, Pattern, Pin, Shards, Size, Span, Text};
 use crate::logging::LogFormat;
+pub(super) use limits::{Limits, RealmLimits};
 
 /// The longest message that any listener accepts: lengths travel in 24 bits on RawSocket, and 2^24 itself is never sent.
 pub(super) const MESSAGE_BYTES_MAX: u64 = (1 << 24) - 1;
@@ -39,7 +41,7 @@ const COUNT_MAX: u64 = 1 << 31;
 pub(super) struct Raw {
     /// The process: shards, shutdown, log.
     pub router: Router,
-    /// Every bound.
+    /// Every bound: of the process, and of realms that have none of their own.
     pub limits: Limits,
     /// Where and how clients connect. Without any there is one on 127.0.0.1:8080.
     #[schemars(with = "Vec<Listener>", length(min = 1))]
@@ -82,69 +84,6 @@ pub(super) struct Log {
     pub level: Checked<crate::logging::LevelSetting>,
     /// One line of text or one JSON object per event.
     pub format: Checked<Choice<LogFormat>>,
-}
-
-/// Every bound.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[schemars(inline)]
-#[serde(deny_unknown_fields, default, expecting = "a table")]
-pub(super) struct Limits {
-    /// The longest message accepted, unless the listener says otherwise.
-    pub message_bytes_max: Checked<Size<MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX>>,
-    /// Octets queued for one connection, beside twice the longest message among them, before it is cut.
-    pub outbox_bytes_max: Checked<Size<{ 64 << 10 }, { 4 << 30 }, { 4 << 20 }>>,
-    /// From accept to HELLO.
-    pub handshake_timeout: Checked<Span<{ 100 * MS }, { H }, { 5 * S }>>,
-    /// A session whose peer takes nothing for this long while output waits is cut.
-    pub write_stall_timeout: Checked<Span<{ 100 * MS }, { H }, { 10 * S }>>,
-    /// How long the transport stays open for another HELLO after a session has ended.
-    pub rejoin_timeout: Checked<Span<{ 100 * MS }, { H }, { 5 * S }>>,
-    /// How long a peer may take to close or to answer GOODBYE.
-    pub close_timeout: Checked<Span<{ 100 * MS }, { H }, { 2 * S }>>,
-    /// Subscriptions of one session.
-    pub subscriptions_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
-    /// Registrations of one session.
-    pub registrations_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
-    /// Calls of one session that wait for their answer.
-    pub calls_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 16 }>>,
-    /// Invocations of one callee that wait for their answer.
-    pub invocations_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
-    /// Sessions of one realm.
-    pub sessions_per_realm_max: Checked<Count<1, COUNT_MAX, { 1 << 20 }>>,
-    /// Testaments of one session.
-    pub testaments_per_session_max: Checked<Count<0, COUNT_MAX, 64>>,
-    /// Octets of a session's testaments: topics, arguments and options.
-    pub testament_bytes_per_session_max: Checked<Size<{ 1 << 10 }, { 4 << 30 }, { 256 << 10 }>>,
-    /// Calls that wait for one callee which has as many invocations as its `concurrency` allows.
-    pub calls_per_callee_queued_max: Checked<Count<0, COUNT_MAX, { 1 << 12 }>>,
-    /// Octets of the arguments of such calls.
-    pub calls_per_callee_queued_bytes_max: Checked<Size<0, { 4 << 30 }, { 16 << 20 }>>,
-    /// Octets of arguments that each shard keeps so that a call can go to another callee.
-    pub rerouting_bytes_max: Checked<Size<0, { 4 << 30 }, { 32 << 20 }>>,
-    /// Progressive calls of one session that have ended before their last chunk came.
-    pub inputs_per_session_max: Checked<Count<1, COUNT_MAX, { 1 << 12 }>>,
-    /// Realms that are made from templates.
-    pub realms_made_max: Checked<Count<0, 65_536, { 1 << 10 }>>,
-    /// From HELLO to WELCOME or ABORT, where a client has something to prove.
-    pub authentication_timeout: Checked<Span<{ 100 * MS }, { H }, { 5 * S }>>,
-    /// Clients that authenticate at a time.
-    pub authenticating_max: Checked<Count<1, COUNT_MAX, { 1 << 12 }>>,
-    /// Where somebody outside is asked, answers to the client go out when a multiple of this has passed.
-    pub authentication_grid: Checked<Span<0, { 5 * S }, { 100 * MS }>>,
-    /// So many failures within `authentication_failures_window` block the source; 0: no bound.
-    pub authentication_failures_max: Checked<Count<0, { u32::MAX as u64 }, 10>>,
-    /// See `authentication_failures_max`.
-    pub authentication_failures_window: Checked<Span<{ 10 * MS }, { H }, { S }>>,
-    /// How long a source is turned away then.
-    pub authentication_block: Checked<Span<{ 10 * MS }, { 24 * H }, { 10 * S }>>,
-    /// Sources whose failures are counted at a time.
-    pub authentication_sources_max: Checked<Count<1, COUNT_MAX, { 1 << 16 }>>,
-    /// Questions to authenticators, authorizers and hooks that wait for an answer, per shard.
-    pub questions_per_shard_max: Checked<Count<1, COUNT_MAX, { 1 << 12 }>>,
-    /// Octets of the requests of one session that wait for an authorizer's answer.
-    pub requests_held_bytes_max: Checked<Size<{ 1 << 10 }, { 4 << 30 }, { 64 << 10 }>>,
-    /// Answers of authorizers that each shard keeps for each realm.
-    pub authorizer_answers_max: Checked<Count<1, COUNT_MAX, { 1 << 16 }>>,
 }
 
 /// An address to listen on, and what is answered there.
@@ -286,6 +225,9 @@ pub(super) struct Realm {
     /// The role of sessions whose own is not among `roles`.
     #[serde(default)]
     pub default_role: Checked<Text>,
+    /// Its bounds, where they are not those of `[limits]`.
+    #[serde(default)]
+    pub limits: RealmLimits,
 }
 
 /// What a realm retains at most.

@@ -42,11 +42,12 @@ struct Draft {
 /// The realms, or the built-in one.
 pub(super) fn realms(
     raw: Option<Spanned<Vec<raw::Realm>>>,
+    limits: &shard::RealmLimits,
     around: Surroundings<'_>,
     found: &mut Diagnostics,
 ) -> Realms {
     let Some(raw) = raw else {
-        let realms = vec![shard::Realm::new(REALM_DEFAULT)];
+        let realms = vec![shard::Realm { limits: *limits, ..shard::Realm::new(REALM_DEFAULT) }];
         return Realms { realms, templates: Vec::new(), watched: Vec::new() };
     };
     if raw.get_ref().is_empty() {
@@ -55,7 +56,7 @@ pub(super) fn realms(
     let (mut drafts, mut watched) = (Vec::new(), Vec::new());
     let mut names = HashSet::new();
     for raw in raw.into_inner() {
-        drafts.extend(realm(raw, around, &mut names, &mut watched, found));
+        drafts.extend(realm(raw, limits, around, &mut names, &mut watched, found));
     }
     note_authenticators(&mut drafts, found);
     let (mut realms, mut templates) = (Vec::new(), Vec::new());
@@ -71,6 +72,7 @@ pub(super) fn realms(
 
 fn realm(
     raw: raw::Realm,
+    limits: &shard::RealmLimits,
     around: Surroundings<'_>,
     names: &mut HashSet<(MatchPolicy, String)>,
     watched: &mut Vec<Watched>,
@@ -88,6 +90,7 @@ fn realm(
     };
     let disclosure = rules::disclosure(raw.disclose, uri_rules, found);
     let trust_levels = rules::trust_levels(raw.trust_levels, uri_rules, found);
+    let limits = raw.limits.of_realm(limits, found);
     let history = rules::history(raw.history, uri_rules, found);
     let from = networks(raw.networks, found);
     let built = authentication::build(raw.authentication, raw.principals, around, found);
@@ -97,7 +100,7 @@ fn realm(
     }
     let has_default = raw.default_role.span().is_some();
     let (roles, role_names, sources) =
-        authorization::roles(raw.roles, raw.default_role, uri_rules, sources, found);
+        authorization::roles(raw.roles, raw.default_role, uri_rules, sources, around.folder, found);
     let is_bounded = !roles.is_empty() && !has_default;
     if is_bounded {
         check_granted(&roles, &built.granted, &place, found);
@@ -118,6 +121,7 @@ fn realm(
         meta,
         authentication: Arc::new(built.authentication),
         sources: Arc::new(sources),
+        limits,
         ..shard::Realm::new(&name)
     };
     Some(Draft { policy, realm, roles, procedures: built.procedures })

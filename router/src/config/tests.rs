@@ -7,13 +7,16 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use wampline_driver::{DriverChoice, Endpoint};
 use wampline_routing::Disclose;
-use wampline_shard::{FeatureRules, Limits, MetaApi, RequestIds, RetainedLimits, ShutdownMode, UriRules};
+use wampline_shard::{
+    FeatureRules, Limits, MetaApi, RealmLimits, RequestIds, RetainedLimits, ShutdownMode, UriRules,
+};
 use wampline_transports::server::{CookieOptions, Origins, SameSite};
 use wampline_wire::Serializer;
 
 use super::*;
 
 mod access;
+mod limits;
 
 fn with(text: &str, overrides: &Overrides) -> Result<Settings, Report> {
     let source = Source { name: "w.toml".into(), text: text.into() };
@@ -67,8 +70,9 @@ fn an_empty_file_is_the_builtin_configuration() {
 
 #[test]
 fn default_limits_are_those_of_the_engine() {
-    let limits = valid("").engine.limits;
-    assert_eq!(format!("{limits:?}"), format!("{:?}", Limits::default()));
+    let engine = valid("").engine;
+    assert_eq!(format!("{:?}", engine.limits), format!("{:?}", Limits::default()));
+    assert_eq!(engine.realms[0].limits, RealmLimits::default());
 }
 
 #[test]
@@ -168,20 +172,24 @@ fn every_key_arrives() {
         outbox_bytes_max: 8 << 20,
         rejoin_timeout: Duration::from_secs(3),
         close_timeout: Duration::from_secs(4),
+        rerouting_bytes_max: 12 << 10,
+        ..Limits::default()
+    };
+    assert_eq!(format!("{:?}", settings.engine.limits), format!("{expected:?}"));
+    let expected = RealmLimits {
         subscriptions_per_session_max: 5,
         registrations_per_session_max: 6,
         calls_per_session_max: 7,
         invocations_per_session_max: 8,
-        sessions_per_realm_max: 9,
+        sessions_max: 9,
         testaments_per_session_max: 10,
         testament_bytes_per_session_max: 11 << 10,
         calls_per_callee_queued_max: 10,
         calls_per_callee_queued_bytes_max: 11 << 10,
-        rerouting_bytes_max: 12 << 10,
         inputs_per_session_max: 13,
-        ..Limits::default()
+        ..RealmLimits::default()
     };
-    assert_eq!(format!("{:?}", settings.engine.limits), format!("{expected:?}"));
+    assert!(settings.engine.realms.iter().all(|realm| realm.limits == expected));
     let endpoints =
         [Endpoint::Tcp("[::1]:9000".parse().unwrap()), Endpoint::Unix("/etc/wampline/run/w.sock".into())];
     assert_eq!(settings.driver.endpoints, endpoints);

@@ -273,11 +273,13 @@ fn config() -> Config {
     }
     config.realms[1].authentication = Arc::new(realm);
     config.limits.outbox_bytes_max = OUTBOX_BYTES_MAX;
-    config.limits.subscriptions_per_session_max = 8;
-    config.limits.registrations_per_session_max = 8;
-    config.limits.calls_per_session_max = 8;
-    // All hostile connections together do not keep the callee of the probe from being called.
-    config.limits.invocations_per_session_max = 8 * CONNECTIONS_MAX + 1;
+    for realm in &mut config.realms {
+        realm.limits.subscriptions_per_session_max = 8;
+        realm.limits.registrations_per_session_max = 8;
+        realm.limits.calls_per_session_max = 8;
+        // All hostile connections together do not keep the callee of the probe from being called.
+        realm.limits.invocations_per_session_max = 8 * CONNECTIONS_MAX + 1;
+    }
     config
 }
 

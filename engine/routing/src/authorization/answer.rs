@@ -64,7 +64,7 @@ pub enum AnswerError {
     NoAllow,
     /// The value of a key is not what it must be.
     Malformed(&'static str),
-    /// It wants payloads to be validated, which does not happen here.
+    /// It wants payloads to be validated, which rules alone can ask for.
     Validation,
     /// The dict has a key that means nothing.
     UnknownKey(Box<str>),
@@ -115,7 +115,9 @@ impl fmt::Display for AnswerError {
             AnswerError::NotADecision => f.write_str("the answer is neither a boolean nor a dict"),
             AnswerError::NoAllow => f.write_str("the answer does not say \"allow\""),
             AnswerError::Malformed(key) => write!(f, "{key:?} in the answer is not a boolean"),
-            AnswerError::Validation => f.write_str("the answer asks for validation, which there is none of"),
+            AnswerError::Validation => {
+                f.write_str("the answer asks for validation, which only rules can ask for")
+            }
             AnswerError::UnknownKey(key) => write!(f, "the answer has the unknown key {key:?}"),
         }
     }

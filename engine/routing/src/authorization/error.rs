@@ -5,8 +5,6 @@ use std::fmt;
 use crate::pattern::PatternError;
 use crate::uri::{MatchPolicy, UriError};
 
-use super::PAYLOAD_TYPES;
-
 /// Why something cannot be added to [`super::Roles`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoleError {
@@ -50,16 +48,8 @@ pub enum RoleError {
         /// Why.
         error: PatternError,
     },
-    /// A rule wants payloads to be validated, which does not happen here.
-    Validation {
-        /// Which.
-        payload: Box<str>,
-    },
-    /// A rule wants payloads of an unknown type to be validated.
-    UnknownPayload {
-        /// The type.
-        payload: Box<str>,
-    },
+    /// Payloads are to be validated where no rule matches.
+    Validation,
     /// The role has an authorizer already.
     DuplicateAuthorizer {
         /// The role.
@@ -94,12 +84,9 @@ impl fmt::Display for RoleError {
                 write!(f, "the role has two rules for {uri:?} with the match policy {}", policy.as_str())
             }
             RoleError::Pattern { uri, error } => write!(f, "{uri:?}: {error}"),
-            RoleError::Validation { payload } => {
-                write!(f, "payloads are not validated, so \"validate\" with {payload:?} cannot be granted")
-            }
-            RoleError::UnknownPayload { payload } => {
-                write!(f, "{payload:?} is no type of payload; there are {}", PAYLOAD_TYPES.join(", "))
-            }
+            RoleError::Validation => f.write_str(
+                "payloads are validated where a rule matches; take one with an empty prefix for everything",
+            ),
             RoleError::DuplicateAuthorizer { role } => write!(f, "the role {role:?} has two authorizers"),
             RoleError::Reserved { uri } => write!(
                 f,

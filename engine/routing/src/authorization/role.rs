@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cover::{Denials, Governing};
-use super::{Action, Authorizer, Reason, RoleError, Rule, Verdict};
+use super::{Action, Actions, Authorizer, Reason, RoleError, Rule, Validation, Verdict};
 use crate::pattern::PatternTable;
 use crate::uri::{MatchPolicy, is_reserved};
 
@@ -16,6 +16,8 @@ pub(super) struct Role {
     denies_subscribe: Denials,
     /// What holds where no rule matches.
     pub(super) otherwise: Rule,
+    /// The actions whose payloads some rule says something of.
+    validates: Actions,
     pub(super) authorizer: Option<Authorizer>,
     /// Its sessions may register what answers questions: nobody is asked about them.
     pub(super) is_serving: bool,
@@ -29,6 +31,7 @@ impl Role {
             denies_register: Denials::default(),
             denies_subscribe: Denials::default(),
             otherwise: Rule::default(),
+            validates: Actions::NONE,
             authorizer: None,
             is_serving: false,
         }
@@ -39,6 +42,7 @@ impl Role {
             return Err(RoleError::DuplicateRule { policy, uri: uri.into() });
         }
         self.rules.admits(policy, uri).map_err(|error| RoleError::Pattern { uri: uri.into(), error })?;
+        self.note_validation(&rule);
         let shared: Arc<str> = uri.into();
         if !rule.allow.contains(Action::Register) {
             self.denies_register.add(policy, shared.clone());
@@ -50,6 +54,28 @@ impl Role {
             .insert(policy, uri, rule)
             .map_err(|error| RoleError::Pattern { uri: uri.into(), error })?;
         Ok(())
+    }
+
+    fn note_validation(&mut self, rule: &Rule) {
+        let Some(validation) = &rule.validate else { return };
+        if validation.call.is_some() || validation.call_result.is_some() {
+            self.validates = self.validates.with(Action::Call);
+        }
+        if validation.event.is_some() {
+            self.validates = self.validates.with(Action::Publish);
+        }
+    }
+
+    pub(super) fn validates(&self, action: Action) -> bool {
+        self.validates.contains(action)
+    }
+
+    /// See [`super::Roles::validation`].
+    pub(super) fn validation(&self, action: Action, uri: &str) -> Option<&Arc<Validation>> {
+        if !self.validates.contains(action) {
+            return None;
+        }
+        self.rules.best_match(uri).and_then(|(_, rule)| rule.validate.as_ref())
     }
 
     /// Whether its sessions may do everything that the realm offers.

@@ -216,12 +216,6 @@ fn bad_input_is_refused() {
     assert!(matches!(add(Prefix, "a.*"), Err(RoleError::Starred { .. })));
     let many = ".".repeat(COMPONENTS_MAX);
     assert!(matches!(add(Wildcard, &many), Err(RoleError::Pattern { .. })));
-    let validating =
-        |payload: &str| Rule { validate: vec![(payload.into(), "a.Table".into())], ..Rule::allowing([Call]) };
-    let refused = roles.add_rule(role, Exact, "v", validating("call"));
-    assert_eq!(refused, Err(RoleError::Validation { payload: "call".into() }));
-    let refused = roles.set_default_permissions(role, validating("bell"));
-    assert_eq!(refused, Err(RoleError::UnknownPayload { payload: "bell".into() }));
     assert_eq!(roles.add_role(""), Err(RoleError::EmptyName));
     assert!(matches!(roles.add_role("r"), Err(RoleError::DuplicateRole { .. })));
     let timeless = Authorizer { timeout: Duration::ZERO, ..authorizer("x") };
@@ -235,6 +229,25 @@ fn bad_input_is_refused() {
     ));
     assert!(matches!(roles.add_answering_procedure("wamp"), Err(RoleError::Reserved { .. })));
     assert_eq!(roles.decide(role, Call, Exact, "v"), Verdict::Ask, "a refused rule leaves nothing behind");
+}
+
+#[test]
+fn validation_is_that_of_the_rule_that_decides() {
+    let schema = |text| Some(PayloadSchema::read(text).unwrap());
+    let of_call = Validation { call: schema("true"), ..Validation::default() };
+    let of_event = Validation { event: schema("false"), ..Validation::default() };
+    let validating =
+        |of: &Validation| Rule { validate: Some(of.clone().into()), ..Rule::allowing(Action::ALL) };
+    let (mut roles, role) = role_with(&[(Exact, "a.b", &[Call])]);
+    assert_eq!(roles.validation(role, Call, "a.c"), None);
+    roles.add_rule(role, Prefix, "a.", validating(&of_call)).unwrap();
+    assert_eq!(roles.validation(role, Call, "a.c").map(|found| &**found), Some(&of_call));
+    assert_eq!(roles.validation(role, Call, "a.b"), None, "a more specific rule says nothing");
+    assert_eq!(roles.validation(role, Publish, "a.c"), None, "nothing is said of publications");
+    roles.add_rule(role, Wildcard, ".news", validating(&of_event)).unwrap();
+    assert_eq!(roles.validation(role, Publish, "x.news").map(|found| &**found), Some(&of_event));
+    assert_eq!(roles.validation(role, Publish, "x"), None, "no rule matches");
+    assert_eq!(roles.set_default_permissions(role, validating(&of_call)), Err(RoleError::Validation));
 }
 
 #[test]

@@ -63,6 +63,14 @@ impl Testaments {
         (rules.check(topic).is_ok() && !is_reserved(topic)).then(|| topic.into())
     }
 
+    /// What a call of `wamp.session.add_testament` would add.
+    ///
+    /// # Errors
+    /// As [`Testaments::add`], bounds aside.
+    pub fn read(payload: Payload<'_>, rules: UriRules) -> Result<Testament, MetaError> {
+        read(&Arguments::new(payload), payload.serializer(), rules)
+    }
+
     /// `wamp.session.add_testament`, by a session that may publish to the topic.
     ///
     /// # Errors

@@ -55,6 +55,26 @@ pub(in super::super) struct Permission {
     /// Whether the decision may be kept.
     #[serde(default)]
     pub cache: Checked<Flag<true>>,
+    /// What payloads must be like.
+    #[serde(default)]
+    #[schemars(with = "Validate")]
+    pub validate: Option<Validate>,
+}
+
+/// What payloads must be like: files with JSON Schemas.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in super::super) struct Validate {
+    /// Of calls.
+    #[serde(default)]
+    pub call: Checked<Text>,
+    /// Of their results.
+    #[serde(default)]
+    pub call_result: Checked<Text>,
+    /// Of publications.
+    #[serde(default)]
+    pub event: Checked<Text>,
 }
 
 /// A procedure that is asked what sessions may do.

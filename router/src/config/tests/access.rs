@@ -440,36 +440,34 @@ fn keys_are_checked() {
 }
 
 #[test]
-fn limits_arrive() {
-    let limits = valid(
-        r#"
-        [limits]
-        realms_made_max = 1
-        authentication_timeout = "2s"
-        authenticating_max = 3
-        authentication_grid = "4ms"
-        authentication_failures_max = 5
-        authentication_failures_window = "6s"
-        authentication_block = "7s"
-        authentication_sources_max = 8
-        questions_per_shard_max = 9
-        requests_held_bytes_max = "10KiB"
-        authorizer_answers_max = 11
-        "#,
-    )
-    .engine
-    .limits;
-    let seconds = Duration::from_secs;
-    assert_eq!(
-        (limits.realms_max, limits.authentication_timeout, limits.authenticating_max),
-        (1, seconds(2), 3)
+fn schemas_of_payloads_arrive() {
+    let folder = Folder::new(
+        "schemas",
+        &[
+            ("one.json", r#"{"properties": {"args": {"maxItems": 1}}}"#),
+            ("far.json", r#"{"$ref": "http://x/y"}"#),
+        ],
     );
-    assert_eq!(limits.authentication_grid, Duration::from_millis(4));
-    let throttle = &limits.throttle;
-    assert_eq!((throttle.failures_max, throttle.window), (5, seconds(6)));
-    assert_eq!((throttle.block, throttle.sources_max), (seconds(7), 8));
-    assert_eq!((limits.questions_per_shard_max, limits.requests_held_bytes_max), (9, 10 << 10));
-    assert_eq!(limits.authorizer_answers_max, 11);
+    let rule = |validate: &str| {
+        format!(
+            "[[realms]]\nname = \"r\"\n[[realms.roles]]\nname = \"anonymous\"\n[[realms.roles.permissions]]\n\
+             uri = \"a\"\nallow = [\"call\", \"publish\"]\nvalidate = {{ {validate} }}\n"
+        )
+    };
+    let settings = folder.read(&rule("call = \"one.json\", event = \"one.json\"")).unwrap();
+    let roles = &settings.engine.realms[0].roles;
+    let role = roles.resolve("anonymous").unwrap();
+    let found = roles.validation(role, Action::Call, "a").unwrap();
+    assert!(found.call.is_some() && found.call == found.event && found.call_result.is_none());
+    assert!(roles.validation(role, Action::Publish, "b").is_none());
+    let far = folder.read(&rule("call = \"none.json\", event = \"far.json\"")).unwrap_err().lines;
+    assert!(far[0].starts_with("w.toml:8:21: \"none.json\": cannot be read: "), "{far:?}");
+    let expected = "w.toml:8:42: \"far.json\": is no JSON Schema for payloads: ";
+    assert!(far[1].starts_with(expected) && far.len() == 2, "{far:?}");
+    folder.check(
+        &rule("call_error = \"one.json\""),
+        &["w.toml:8:14: unknown field `call_error`, expected one of `call`, `call_result`, `event`"],
+    );
 }
 
 #[test]
