@@ -252,7 +252,7 @@ impl Shard {
             return self.finish_call(call, error_uri::NO_AVAILABLE_CALLEE, text);
         };
         self.rerouting_octets -= payload.len();
-        tried.push(head.registration, head.callee_session);
+        tried.push_unavailable(head.registration, head.callee_session);
         let bound_to = Some(head.lineage);
         let route = Route { procedure: &procedure, tried, newest: head.newest, bound_to };
         let options = options.map_or_else(CallOptions::default, |options| *options);
