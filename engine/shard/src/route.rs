@@ -144,7 +144,7 @@ impl Shard {
             bound_to: route.bound_to,
             progress: options.progress,
             is_continuation: false,
-            timeout: options.timeout.filter(|_| choice.forward_timeout),
+            timeout: if choice.forward_timeout { self.time_left(call, route, options) } else { None },
             caller: is_disclosed.then(|| self.sessions[caller].identity.clone()),
             trust_level,
         }
@@ -201,7 +201,7 @@ impl Shard {
             load.fetch_add(1, Ordering::Relaxed);
         }
         self.rerouting_octets = self.rerouting_octets + added - removed;
-        self.forward_timeout(call, head.timeout.is_some());
+        self.hold_timeout(call);
     }
 
     /// Every callee that matches has been tried.
