@@ -13,7 +13,7 @@ use crate::sim::pool::Policy;
 pub(super) struct Details {
     /// By the number in it.
     written: Vec<Written>,
-    asked: Vec<(Subject, Step)>,
+    asked: Vec<(SessionNo, Subject, Step)>,
     /// Which definitions a membership has been told of: the session, the subscription, when it began, the number.
     told: BTreeSet<(SessionNo, u64, Step, usize)>,
     /// How often it has been told that a URI is defined no more, and whether that was the last it has heard of it.
@@ -30,6 +30,7 @@ enum Subject {
 }
 
 struct Written {
+    writer: SessionNo,
     subject: Subject,
     /// A definition is taken back.
     is_end: bool,
@@ -60,10 +61,11 @@ impl Oracle {
         let at = self.step;
         let is_end = procedure == "wamp.reflect.define" && arguments[1].is_null();
         if arguments[1].is_object() || is_end {
-            self.details.written.push(Written { subject, is_end, at, done_at: None, has_failed: false });
+            let (writer, done_at) = (caller, None);
+            self.details.written.push(Written { writer, subject, is_end, at, done_at, has_failed: false });
             return Some(Ask::Write(self.details.written.len() - 1));
         }
-        self.details.asked.push((subject, at));
+        self.details.asked.push((caller, subject, at));
         Some(Ask::Read(self.details.asked.len() - 1))
     }
 
@@ -82,7 +84,7 @@ impl Oracle {
 
     /// The answer to the question of this number.
     pub(super) fn read(&self, number: usize, value: &Value) -> Verdict {
-        let (subject, asked_at) = &self.details.asked[number];
+        let (asker, subject, asked_at) = &self.details.asked[number];
         let tag = match subject {
             Subject::Session(_, id) if value["session"].as_u64() != Some(*id) => {
                 return Err("the details of another session".into());
@@ -96,20 +98,22 @@ impl Oracle {
         let written = &self.details.written;
         let of_subject =
             |written: &&Written| written.subject == *subject && !written.has_failed && written.at < self.step;
-        // It was written after what was done then, and before the question.
-        let has_newer = |done_at: Step| {
-            let mut others = written.iter().filter(of_subject);
-            others.any(|other| other.at > done_at && other.done_at.is_some_and(|at| at < *asked_at))
+        // It was written after that (or after the beginning), and before the question.
+        let has_newer = |base: Option<&Written>| {
+            written.iter().filter(of_subject).any(|other| {
+                let is_known = other.done_at.is_some_and(|at| at < *asked_at)
+                    || (other.writer == *asker && other.at < *asked_at);
+                is_known && base.is_none_or(|base| base.precedes(other))
+            })
         };
-        let done_at = |written: &Written| written.done_at.unwrap_or(Step::MAX);
         let is_current = match tag.as_u64() {
             Some(tag) => {
                 let read = written.get(tag as usize).filter(of_subject).filter(|read| !read.is_end);
-                !has_newer(done_at(read.ok_or("nobody has written this")?))
+                !has_newer(Some(read.ok_or("nobody has written this")?))
             }
             None => {
                 let mut ends = written.iter().filter(of_subject).filter(|written| written.is_end);
-                !has_newer(0) || ends.any(|end| !has_newer(done_at(end)))
+                !has_newer(None) || ends.any(|end| !has_newer(Some(end)))
             }
         };
         if is_current { Ok(()) } else { Err("something newer has taken its place".into()) }
@@ -162,7 +166,11 @@ impl Oracle {
         });
         for (id, membership) in listening {
             let mut due: BTreeMap<&str, usize> = BTreeMap::new();
-            for end in self.details.written.iter().filter(|end| end.at > membership.since) {
+            for end in &self.details.written {
+                let since = if end.writer == n { membership.asked_at } else { membership.since };
+                if end.at <= since {
+                    continue;
+                }
                 if let Subject::Uri(realm, uri) = &end.subject
                     && *realm == session.realm
                     && self.ends_for_certain(end)
@@ -183,14 +191,13 @@ impl Oracle {
 
     /// Something was defined before, and nobody else can have taken that back.
     fn ends_for_certain(&self, end: &Written) -> bool {
-        let Some(done_at) = end.done_at.filter(|_| end.is_end && !end.has_failed) else { return false };
+        if !end.is_end || end.has_failed || end.done_at.is_none() {
+            return false;
+        }
         let of_subject = || self.details.written.iter().filter(|other| other.subject == end.subject);
-        of_subject().any(|definition| {
-            let is_before = !definition.is_end && definition.done_at.is_some_and(|at| at < end.at);
+        of_subject().filter(|other| !other.is_end && other.precedes(end)).any(|definition| {
             let mut others = of_subject().filter(|other| other.is_end && other.at != end.at);
-            is_before
-                && !others
-                    .any(|other| other.done_at.is_none_or(|at| at > definition.at) && other.at < done_at)
+            others.all(|other| other.precedes(definition) || end.precedes(other))
         })
     }
 
@@ -217,5 +224,12 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+}
+
+impl Written {
+    /// Whether it was done before the other one, for certain: what one session asks for is done in its order.
+    fn precedes(&self, other: &Written) -> bool {
+        self.done_at.is_some_and(|at| at < other.at) || (self.writer == other.writer && self.at < other.at)
     }
 }
