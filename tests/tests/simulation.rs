@@ -34,6 +34,7 @@ fn seeds(shards: u16, from: u64) {
     assert!(total.meta_events > 2000 && total.wills > 20, "{total:?}");
     assert!(total.cuts > 0 && total.retained > 200, "{total:?}");
     assert!(total.chunks > 1000 && total.timeouts > 100 && total.losses > 100, "{total:?}");
+    assert!(total.groups > 200 && total.forwarded > 200, "{total:?}");
     assert!(shards == 1 || total.lanes_full > 100, "{total:?}");
     assert!(total.realms_made > 200, "{total:?}");
 }

@@ -55,30 +55,41 @@ pub struct Procedure {
 
 /// The callees that a call has been to in vain, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tried(SmallVec<[(RegistrationId, SessionId); 1]>);
+pub struct Tried {
+    attempts: SmallVec<[(RegistrationId, SessionId); 1]>,
+    /// Those who have said themselves that they are not available.
+    unavailable: SmallVec<[SessionId; 1]>,
+}
 
 impl Tried {
     /// How many attempts a call may take. Each is caused by a change that crosses it, or by a callee that has no room.
     pub const MAX: usize = 64;
 
-    /// Takes note of an attempt.
+    /// Takes note of an attempt that never reached its callee: by another registration the call may go there yet.
     pub fn push(&mut self, registration: RegistrationId, callee: SessionId) {
-        self.0.push((registration, callee));
+        self.attempts.push((registration, callee));
+    }
+
+    /// Takes note of a callee that has said that it is not available: the call does not come back to it, also if it takes the
+    /// procedure over by force meanwhile.
+    pub fn push_unavailable(&mut self, registration: RegistrationId, callee: SessionId) {
+        self.push(registration, callee);
+        self.unavailable.push(callee);
     }
 
     /// Whether this would be the first attempt.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.attempts.is_empty()
     }
 
     /// Whether no other attempt may follow.
     pub fn is_exhausted(&self) -> bool {
-        self.0.len() >= Tried::MAX
+        self.attempts.len() >= Tried::MAX
     }
 
-    /// Whether the call was there.
+    /// Whether the call was there, and need not go there again.
     pub fn contains(&self, registration: RegistrationId, callee: SessionId) -> bool {
-        self.0.contains(&(registration, callee))
+        self.attempts.contains(&(registration, callee)) || self.unavailable.contains(&callee)
     }
 }
 
@@ -118,7 +129,7 @@ impl Procedure {
 
     /// Whose turn it is: the one after the last that was tried, or the next of all calls.
     fn turn(&self, tried: &Tried) -> usize {
-        let last = tried.0.iter().rev().find(|(registration, _)| *registration == self.info.id);
+        let last = tried.attempts.iter().rev().find(|(registration, _)| *registration == self.info.id);
         let after = last.and_then(|(_, session)| {
             self.callees.iter().position(|callee| callee.session == *session).map(|at| at + 1)
         });

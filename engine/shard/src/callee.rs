@@ -16,6 +16,7 @@ use crate::frame::{Frame, Invoke, InvokeHead, NotInvoked, ReplyOutcome};
 use crate::leave::count_dropped;
 use crate::session::{Bounded, Service, SessionState, Waiting};
 use crate::shard::Shard;
+use crate::timeout::left_of;
 
 impl Shard {
     /// A call, or another chunk of one, from another shard.
@@ -81,7 +82,12 @@ impl Shard {
         });
         self.stubs.insert(head.call, callee.slot, request);
         let error = match self.post_invocation(slot, request, head, procedure, options, payload) {
-            Ok(()) | Err(Unsent::Gone) => return Ok(true), // Gone: leaving has answered the call.
+            Ok(()) | Err(Unsent::Gone) => {
+                if head.timeout.is_some() {
+                    self.leave_timeout(head.call);
+                }
+                return Ok(true); // Gone: leaving has answered the call.
+            }
             Err(Unsent::TooLong) => error_uri::PAYLOAD_SIZE_EXCEEDED,
             Err(Unsent::Inexpressible) => error_uri::INVALID_ARGUMENT,
         };
@@ -122,7 +128,7 @@ impl Shard {
         let bounded = self.sessions[head.callee.slot].bounded(head.registration);
         let bounded = bounded.expect("invariant: only a bounded callee lets calls wait");
         bounded.octets += invoke.payload.len();
-        bounded.waiting.push_back(Waiting { invoke, more: Vec::new() });
+        bounded.waiting.push_back(Waiting { since: self.now.0, invoke, more: Vec::new() });
         add(&self.counters().calls_queued, 1);
     }
 
@@ -222,12 +228,8 @@ impl Shard {
 
     /// Deals with calls that have come before REGISTERED as if they came now.
     pub(crate) fn serve_awaited(&mut self, awaited: Service) {
-        for Waiting { invoke, more } in awaited.bounded.map(|bounded| bounded.waiting).into_iter().flatten() {
-            self.waiting.remove(&invoke.head.call);
-            self.invoke_from_afar(invoke);
-            for more in more {
-                self.invoke_more(more);
-            }
+        for waiting in awaited.bounded.map(|bounded| bounded.waiting).into_iter().flatten() {
+            self.invoke_waiting(waiting);
         }
     }
 
@@ -345,13 +347,23 @@ impl Shard {
             if bounded.active >= bounded.concurrency {
                 return;
             }
-            let Some(Waiting { invoke, more }) = bounded.waiting.pop_front() else { return };
-            bounded.octets -= octets(&invoke, &more);
-            self.waiting.remove(&invoke.head.call);
-            self.invoke_from_afar(invoke);
-            for more in more {
-                self.invoke_more(more);
-            }
+            let Some(waiting) = bounded.waiting.pop_front() else { return };
+            bounded.octets -= octets(&waiting);
+            self.invoke_waiting(waiting);
+        }
+    }
+
+    /// Deals with a call that has waited as if it came now, with what is left of its time.
+    fn invoke_waiting(&mut self, waiting: Waiting) {
+        let Waiting { since, mut invoke, more } = waiting;
+        self.waiting.remove(&invoke.head.call);
+        let waited = self.now.0.saturating_sub(since);
+        let timeout = invoke.head.timeout.map(|millis| left_of(millis, waited));
+        invoke.head.timeout = timeout;
+        self.invoke_from_afar(invoke);
+        for mut more in more {
+            more.head.timeout = timeout;
+            self.invoke_more(more);
         }
     }
 
@@ -373,8 +385,8 @@ impl Shard {
     /// Ends a call that waits for its callee.
     fn cancel_waiting(&mut self, call: CallRef, mode: CancelMode) {
         let Some((bounded, position)) = self.find_waiting(call) else { return };
-        if let Some(Waiting { invoke, more }) = bounded.waiting.remove(position) {
-            bounded.octets -= octets(&invoke, &more);
+        if let Some(waiting) = bounded.waiting.remove(position) {
+            bounded.octets -= octets(&waiting);
         }
         self.waiting.remove(&call);
         if mode == CancelMode::Kill {
@@ -391,8 +403,8 @@ impl Shard {
 }
 
 /// Octets of a call that waits.
-fn octets(invoke: &Invoke, more: &[Invoke]) -> usize {
-    invoke.payload.len() + more.iter().map(|more| more.payload.len()).sum::<usize>()
+fn octets(waiting: &Waiting) -> usize {
+    waiting.invoke.payload.len() + waiting.more.iter().map(|more| more.payload.len()).sum::<usize>()
 }
 
 /// Whether a callee can make sense of what a call needs.

@@ -276,6 +276,7 @@ impl Shard {
             self.remember_input(ended.caller, ended.request);
         }
         if let CallRole::Group(group) = role {
+            self.groups -= 1;
             self.disband(group);
         }
         Some(ended)

@@ -47,6 +47,9 @@ pub(crate) enum Frame {
     Reply(Box<Reply>),
     /// To the callee's shard: the call is over (or, with `kill`, shall be).
     Cancel { call: CallRef, mode: CancelMode },
+    /// From the callee's shard: INVOCATION is queued, to a callee that looks after the timeout itself. Must reach the call before
+    /// the callee's answer.
+    TimeoutForwarded { call: CallRef },
     /// To the callee's shard, from itself: a callee has answered, and calls wait for it.
     CalleeFree { callee: SessionRef, registration: RegistrationId },
     /// From this shard to itself: the answer to a question of the router's own. Must be told to whoever waits for it.
@@ -158,7 +161,7 @@ pub(crate) struct InvokeHead {
     pub(crate) progress: bool,
     /// This is not the first chunk of the call.
     pub(crate) is_continuation: bool,
-    /// Milliseconds, where timeouts are the callee's matter.
+    /// Milliseconds that are left, where timeouts are the callee's matter.
     pub(crate) timeout: Option<u64>,
     /// Who calls, where that is disclosed.
     pub(crate) caller: Option<Arc<Identity>>,

@@ -104,6 +104,7 @@ impl Shard {
         let group = Group { waiting: members.len(), members, ..Group::default() };
         let Some(extra) = self.extra(call) else { return };
         extra.role = CallRole::Group(group);
+        self.groups += 1;
         for head in heads {
             self.invoke_member(head, procedure, options, payload, from);
         }

@@ -244,6 +244,7 @@ impl Shard {
             }
             Frame::Cancel { call, mode } => self.canceled(call, mode),
             Frame::Answered { purpose, answer } => self.question_answered(purpose, *answer),
+            Frame::TimeoutForwarded { call } => self.timeout_forwarded(call),
             Frame::CalleeFree { callee, registration } => {
                 if self.sessions.is_live(callee.slot, callee.guard) {
                     self.callee_free(callee.slot, registration);

@@ -144,7 +144,7 @@ impl Shard {
             bound_to: route.bound_to,
             progress: options.progress,
             is_continuation: false,
-            timeout: options.timeout.filter(|_| choice.forward_timeout),
+            timeout: if choice.forward_timeout { self.time_left(call, route, options) } else { None },
             caller: is_disclosed.then(|| self.sessions[caller].identity.clone()),
             trust_level,
         }
@@ -201,7 +201,7 @@ impl Shard {
             load.fetch_add(1, Ordering::Relaxed);
         }
         self.rerouting_octets = self.rerouting_octets + added - removed;
-        self.forward_timeout(call, head.timeout.is_some());
+        self.hold_timeout(call);
     }
 
     /// Every callee that matches has been tried.
@@ -252,7 +252,7 @@ impl Shard {
             return self.finish_call(call, error_uri::NO_AVAILABLE_CALLEE, text);
         };
         self.rerouting_octets -= payload.len();
-        tried.push(head.registration, head.callee_session);
+        tried.push_unavailable(head.registration, head.callee_session);
         let bound_to = Some(head.lineage);
         let route = Route { procedure: &procedure, tried, newest: head.newest, bound_to };
         let options = options.map_or_else(CallOptions::default, |options| *options);

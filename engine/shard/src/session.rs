@@ -85,6 +85,8 @@ pub(crate) struct Bounded {
 /// A call that waits for its callee, and what its caller has sent of it meanwhile.
 #[derive(Debug)]
 pub(crate) struct Waiting {
+    /// Since when, in nanoseconds.
+    pub(crate) since: u64,
     pub(crate) invoke: Invoke,
     pub(crate) more: Vec<Invoke>,
 }

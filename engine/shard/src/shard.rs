@@ -131,6 +131,8 @@ pub struct Shard {
     /// When calls of this shard will have taken too long: time, slot, and what tells the call from others in that slot.
     pub(crate) call_timeouts: BinaryHeap<Reverse<(u64, u32, u32)>>,
     pub(crate) timed_calls: usize,
+    /// Calls to all callees that wait.
+    pub(crate) groups: usize,
     /// How many clients authenticate.
     pub(crate) authenticating: usize,
     /// Calls of the router's own.
@@ -236,6 +238,7 @@ impl Shard {
             waiting: AHashMap::with_hasher(hasher.clone()),
             call_timeouts: BinaryHeap::new(),
             timed_calls: 0,
+            groups: 0,
             questions: 0,
             authorizing: Authorizing::with_hasher(hasher.clone()),
             decisions: DecisionMemo::default(),
@@ -496,6 +499,7 @@ impl Shard {
         note("connections", self.connections.len());
         note("sessions", self.sessions.len());
         note("calls", self.calls.len());
+        note("calls to all callees", self.groups);
         note("stubs", self.stubs.len());
         note("calls that wait for a callee", self.waiting.len());
         note("timed calls", self.timed_calls);

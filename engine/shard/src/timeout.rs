@@ -1,14 +1,20 @@
 //! Timeouts of calls (advanced profile, "Call Timeouts"), on the shard of the caller.
 //!
+//! What a caller asks for is the matter of a callee with `forward_timeout` from when its INVOCATION is queued, of which the callee's
+//! shard tells. Before that, above all while the call waits for its turn with a callee that has a `concurrency`, nobody but the
+//! router can look after it. The callee is told of the time that is left.
+//!
 //! The queue has an entry per timed call, and some of calls that have ended; it is swept when those are the most, so that it
 //! stays within a small multiple of the calls that wait.
 
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use wampline_routing::CallRef;
+use wampline_routing::{CallOptions, CallRef};
 
 use crate::Now;
+use crate::frame::Frame;
+use crate::route::Route;
 use crate::shard::Shard;
 
 /// How many entries of ended calls are let be before the queue is swept.
@@ -69,13 +75,44 @@ impl Shard {
         self.watch_call(call);
     }
 
-    /// A callee is invoked that looks after the timeout itself, or one that does not.
-    pub(crate) fn forward_timeout(&mut self, call: CallRef, is_forwarded: bool) {
-        let Some(entry) = self.calls.get_mut(call) else { return };
-        let Some(timeout) = entry.extra.as_mut().and_then(|extra| extra.timeout.as_mut()) else { return };
-        if std::mem::replace(&mut timeout.is_forwarded, is_forwarded) && !is_forwarded {
+    /// A call goes to a callee: until that is invoked the time is looked after here.
+    pub(crate) fn hold_timeout(&mut self, call: CallRef) {
+        if self.timeout_mut(call).is_some_and(|timeout| std::mem::take(&mut timeout.is_forwarded)) {
             self.watch_call(call);
         }
+    }
+
+    /// A callee of this shard has been invoked that looks after the time itself: the caller's shard leaves it to that.
+    pub(crate) fn leave_timeout(&mut self, call: CallRef) {
+        if call.shard == self.id {
+            self.timeout_forwarded(call);
+        } else {
+            self.send(call.shard, Frame::TimeoutForwarded { call }, None);
+        }
+    }
+
+    /// See [`Shard::leave_timeout`].
+    pub(crate) fn timeout_forwarded(&mut self, call: CallRef) {
+        if let Some(timeout) = self.timeout_mut(call) {
+            timeout.is_forwarded = true;
+        }
+    }
+
+    /// What a callee that looks after the time itself is told, in milliseconds: all of it, unless the call was elsewhere before.
+    pub(crate) fn time_left(
+        &self,
+        call: CallRef,
+        route: &Route<'_>,
+        options: &CallOptions<'_>,
+    ) -> Option<u64> {
+        let asked = options.timeout?;
+        let timeout = self.calls.get(call).and_then(|entry| entry.extra.as_ref()?.timeout);
+        let since = timeout.filter(|_| !route.tried.is_empty()).map_or(self.now.0, |timeout| timeout.since);
+        Some(left_of(asked, self.now.0.saturating_sub(since)))
+    }
+
+    fn timeout_mut(&mut self, call: CallRef) -> Option<&mut Timeout> {
+        self.calls.get_mut(call)?.extra.as_mut()?.timeout.as_mut()
     }
 
     /// Sees to it that a call is looked at when its time is over.
@@ -118,5 +155,25 @@ impl Shard {
         }
         let calls = &self.calls;
         self.call_timeouts.retain(|Reverse((_, slot, born))| calls.born(*slot) == Some(*born));
+    }
+}
+
+/// What is left of so many milliseconds after so many nanoseconds: never 0, which would mean that there is no limit.
+pub(crate) fn left_of(millis: u64, nanos: u64) -> u64 {
+    millis.saturating_sub(nanos / 1_000_000).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::left_of;
+
+    #[test]
+    fn the_time_that_is_left_is_never_none() {
+        let millis = |millis: u64| millis * 1_000_000;
+        assert_eq!(left_of(1000, 0), 1000);
+        assert_eq!(left_of(1000, millis(1) - 1), 1000);
+        assert_eq!(left_of(1000, millis(400)), 600);
+        assert_eq!(left_of(1000, millis(1000)), 1);
+        assert_eq!(left_of(1000, u64::MAX), 1);
     }
 }

@@ -1,5 +1,6 @@
 //! One client that does random things.
 
+mod guard;
 mod removal;
 mod stream;
 
@@ -8,9 +9,10 @@ use wampline_wire::Serializer;
 
 use super::oracle::{Oracle, SessionNo};
 use super::pool::{self, Pattern, Pool};
-use super::roles::{AUTHORIZER, GUARD, PURGE};
+use super::roles::GUARD;
 use crate::peer::{Heard, LENGTH_MAX, Peer};
 use crate::world::{End, LinkId, World};
+use guard::open_questions;
 use stream::Stream;
 
 /// The longest that a client lets a call take, in milliseconds.
@@ -92,6 +94,14 @@ impl Actor {
     fn act_in_session(&mut self, session: SessionNo, world: &mut World, oracle: &mut Oracle) {
         if oracle.sessions[session].role == Some(GUARD) && self.random.u8(..4) > 0 {
             return self.guard(session, world, oracle);
+        }
+        if let Some(procedure) = oracle.contested(session)
+            && self.random.u8(..3) == 0
+        {
+            return self.call_to(session, procedure, oracle);
+        }
+        if oracle.has_authorizer(session) && self.random.u8(..8) == 0 {
+            return self.ask_the_same(session, oracle);
         }
         match self.random.u8(..100) {
             0..=11 => self.subscribe(session, oracle),
@@ -289,21 +299,24 @@ impl Actor {
         let realm = self.pool.realm(&mut self.random);
         let mut roles = json!({"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}});
         let can_cancel = self.random.u8(..4) > 0;
-        roles["subscriber"]["features"] = json!({"subscription_revocation": true});
+        let model = oracle.model().filter(|_| realm == "realm1");
+        let role = model.map(|model| model.role(&mut self.random));
+        // (Who answers for the authorizer must know whether it does.)
+        let mut can_lose = || role == Some(GUARD) || self.random.u8(..4) > 0;
+        let can_lose = (can_lose(), can_lose());
+        roles["subscriber"]["features"] = json!({"subscription_revocation": can_lose.0});
         roles["callee"]["features"] = json!({
-            "registration_revocation": true,
+            "registration_revocation": can_lose.1,
             "call_canceling": can_cancel,
             "progressive_call_invocations": can_cancel,
         });
-        let session = oracle.hello(realm, can_cancel);
+        let session = oracle.hello(realm, can_cancel, can_lose);
         self.session = Some(session);
         self.called.clear();
         self.streams.clear();
         self.phase = Phase::InSession;
         let mut details = json!({"roles": roles});
-        if let Some(role) =
-            oracle.model().filter(|_| realm == "realm1").map(|model| model.role(&mut self.random))
-        {
+        if let Some(role) = role {
             oracle.joins_as(session, role);
             if role != "anonymous" {
                 details["authid"] = json!(role);
@@ -360,6 +373,9 @@ impl Actor {
         }
         if self.random.u8(..4) == 0 {
             options["concurrency"] = json!(self.random.u8(1..3));
+        }
+        if self.random.u8(..if options["concurrency"].is_null() { 4 } else { 2 }) == 0 {
+            options["forward_timeout"] = json!(true);
         }
         self.send(session, &json!([64, request, options, uri]), oracle);
     }
@@ -447,17 +463,24 @@ impl Actor {
     fn call(&mut self, session: SessionNo, oracle: &mut Oracle) {
         let bad = self.random.u8(..30) == 0;
         let procedure = if bad { "a..b" } else { self.pool.uri(&mut self.random) };
+        self.call_to(session, procedure, oracle);
+    }
+
+    fn call_to(&mut self, session: SessionNo, procedure: &str, oracle: &mut Oracle) {
         let (request, number, padding) = (self.request(), oracle.next_numbers().1, self.padding());
         let mut options =
             if self.random.u8(..3) == 0 { json!({"receive_progress": true}) } else { json!({}) };
         self.add_timeout(&mut options);
+        if self.random.u8(..6) == 0 {
+            options["runmode"] = json!("all");
+        }
         self.called.push(request);
         self.send(session, &json!([48, request, options, procedure, [number, padding]]), oracle);
     }
 
     fn add_timeout(&mut self, options: &mut Value) {
-        if self.random.u8(..8) == 0 {
-            options["timeout"] = json!(self.random.u8(1..=TIMEOUT_MILLIS_MAX));
+        if self.random.u8(..5) == 0 {
+            options["timeout"] = json!(self.random.u8(1..=3 * TIMEOUT_MILLIS_MAX));
         }
     }
 
@@ -491,53 +514,24 @@ impl Actor {
         let yielded = oracle.sessions[session].invocations[&invocation].yielded;
         let arguments = json!([call, self.padding(), session, yielded]);
         let message = match self.random.u8(..10) {
-            0..=1 => json!([8, 68, invocation, {}, "com.app.failed", arguments]),
-            2 => json!([8, 68, invocation, {}, "wamp.error.unavailable", arguments]),
+            0 => json!([8, 68, invocation, {}, "com.app.failed", arguments]),
+            1..=2 => json!([8, 68, invocation, {}, "wamp.error.unavailable", arguments]),
             3..=4 => json!([70, invocation, {"progress": true}, arguments]),
             _ => json!([70, invocation, {}, arguments]),
         };
         self.send(session, &message, oracle);
-    }
-
-    /// What who answers for the authorizer does.
-    fn guard(&mut self, session: SessionNo, world: &mut World, oracle: &mut Oracle) {
-        match self.random.u8(..40) {
-            0 => self.disconnect(world, oracle),
-            1..=2 if oracle.has_authorizer(session) => self.purge(session, oracle),
-            3..=30 => self.answer_one(session, oracle),
-            _ if oracle.sessions[session].registrations.is_empty() => {
-                let request = self.request();
-                self.send(session, &json!([64, request, {"invoke": "roundrobin"}, AUTHORIZER]), oracle);
-            }
-            _ => {}
+        if message[4] == "wamp.error.unavailable" && self.random.u8(..3) == 0 {
+            self.take_over(session, invocation, oracle);
         }
     }
 
-    fn purge(&mut self, session: SessionNo, oracle: &mut Oracle) {
-        let filters = match self.random.u8(..3) {
-            0 => json!({}),
-            1 => json!({"authrole": "user"}),
-            _ => json!({"uri": "a.", "match": "prefix"}),
-        };
+    /// Registers by force what an invocation came by.
+    fn take_over(&mut self, session: SessionNo, invocation: u64, oracle: &mut Oracle) {
+        let Some(Pattern { policy, uri }) = oracle.pattern_served(session, invocation) else { return };
+        let invoke = if self.random.bool() { "roundrobin" } else { "first" };
+        let options = json!({"match": policy.name(), "invoke": invoke, "force_reregister": true});
         let request = self.request();
-        self.send(session, &json!([48, request, {}, PURGE, [], filters]), oracle);
-    }
-
-    /// Answers for the authorizer, mostly as it must.
-    fn answer_question(&mut self, session: SessionNo, id: u64, oracle: &mut Oracle) {
-        let question = oracle.sessions[session].questions[&id].clone();
-        let is_failing = self.random.u8(..20) == 0;
-        oracle.answers_question(session, id, is_failing);
-        let Some(model) = oracle.model() else { return };
-        let (allow, cache) = model.answer(&question.role, question.session, question.action, &question.uri);
-        let message = match (is_failing, self.random.u8(..3)) {
-            (true, 0) => json!([8, 68, id, {}, "com.app.failed"]),
-            (true, 1) => json!([70, id, {}, ["garbage"]]),
-            (true, _) => json!([70, id, {}, [{"allow": allow, "what": true}]]),
-            (false, 0) => json!([70, id, {}, [allow]]),
-            (false, _) => json!([70, id, {}, [{"allow": allow, "cache": cache}]]),
-        };
-        self.send(session, &message, oracle);
+        self.send(session, &json!([64, request, options, uri]), oracle);
     }
 
     fn goodbye(&mut self, session: SessionNo, oracle: &mut Oracle) {
@@ -585,11 +579,6 @@ impl Actor {
         };
         "x".repeat(length)
     }
-}
-
-fn open_questions(oracle: &Oracle, session: SessionNo) -> Vec<u64> {
-    let questions = oracle.sessions[session].questions.iter();
-    questions.filter(|(_, question)| !question.is_answered).map(|(id, _)| *id).collect()
 }
 
 fn open_invocations(oracle: &Oracle, session: SessionNo) -> Vec<u64> {

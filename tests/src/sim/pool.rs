@@ -17,7 +17,7 @@ pub(crate) struct Pattern {
     pub(crate) uri: String,
 }
 
-pub(super) const URIS: [&str; 6] = ["a.b.c", "a.b.d", "a.x.c", "b.b.c", "a.b", "a.bb.c"];
+pub(crate) const URIS: [&str; 6] = ["a.b.c", "a.b.d", "a.x.c", "b.b.c", "a.b", "a.bb.c"];
 const PREFIXES: [&str; 5] = ["a", "a.b", "a.b.", "b.", ""];
 const WILDCARDS: [&str; 6] = ["a..c", ".b.", "..c", "a.b.", "..", "a."];
 
@@ -78,11 +78,13 @@ pub(crate) fn meta_pattern(random: &mut Rng) -> Pattern {
         (Policy::Exact, "wamp.subscription.on_subscribe"),
         (Policy::Exact, "wamp.registration.on_register"),
         (Policy::Exact, "wamp.reflect.on_define"),
+        (Policy::Exact, "wamp.reflect.on_undefine"),
+        (Policy::Prefix, "wamp.reflect."),
         (Policy::Prefix, "wamp."),
         (Policy::Prefix, "wamp.subscription."),
         (Policy::Prefix, "wamp.registration"),
         (Policy::Wildcard, "wamp.."),
-    ][random.usize(..9)];
+    ][random.usize(..11)];
     Pattern { policy, uri: uri.into() }
 }
 

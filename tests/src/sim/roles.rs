@@ -119,6 +119,11 @@ impl Model {
         NAMES[random.usize(..NAMES.len())]
     }
 
+    /// Whether answers are for all sessions of a role.
+    pub(crate) fn is_by_role(&self) -> bool {
+        self.by_role
+    }
+
     /// Whether the authorizer is asked about sessions of this role.
     pub(crate) fn asks(&self, role: &str) -> bool {
         self.roles[role].asks
@@ -249,7 +254,9 @@ fn universe() -> Vec<String> {
         newest = newest.iter().flat_map(|uri| components.iter().map(move |c| format!("{uri}.{c}"))).collect();
         all.extend(newest.iter().cloned());
     }
-    for uri in ["wamp.x", "wamp.xq", "wamp.registration", "wamp.registrationq"] {
+    let others =
+        ["wamp.x", "wamp.xq", "wamp.registration", "wamp.registrationq", "wamp.reflect", "wamp.reflectq"];
+    for uri in others {
         all.push(uri.into());
         all.extend(components.iter().map(|c| format!("{uri}.{c}")));
         let pairs = components.iter().flat_map(|c| components.iter().map(move |d| format!("{uri}.{c}.{d}")));

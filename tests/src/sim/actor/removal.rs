@@ -11,8 +11,11 @@ impl Actor {
         let n = if self.random.bool() { session } else { self.random.usize(..oracle.sessions.len()) };
         let other = &oracle.sessions[n];
         let target = other.id.unwrap_or(1);
+        let choice = self.random.u8(..8);
+        if choice > 5 {
+            return self.insist(session, choice == 6, oracle);
+        }
         let request = self.request();
-        let choice = self.random.u8(..6);
         let (procedure, owned) = match choice {
             0 => ("wamp.subscription.remove_subscriber", other.memberships.keys().copied().collect()),
             1 => ("wamp.registration.remove_callee", other.registrations.keys().copied().collect()),
@@ -29,9 +32,34 @@ impl Actor {
             }
             2 => json!([target, {"tag": oracle.next_tag()}]),
             3 => json!([target]),
+            4 if self.random.u8(..3) == 0 => json!([self.pool.uri(&mut self.random), null]),
             4 => json!([self.pool.uri(&mut self.random), {"tag": oracle.next_tag()}]),
             _ => json!([self.pool.uri(&mut self.random)]),
         };
         self.send(session, &json!([48, request, {}, procedure, arguments]), oracle);
+    }
+
+    /// Writes the same thing time and again, and looks at what has become of it.
+    fn insist(&mut self, session: SessionNo, is_definition: bool, oracle: &mut Oracle) {
+        let uri = self.pool.uri(&mut self.random);
+        let own = oracle.sessions[session].id.unwrap_or(1);
+        let (write, read, subject) = match is_definition {
+            true => ("wamp.reflect.define", "wamp.reflection.procedure.describe", json!(uri)),
+            false => ("wamp.session.modify_details", "wamp.session.get", json!(own)),
+        };
+        if is_definition && self.random.bool() {
+            let topic = ["wamp.reflect.on_undefine", "wamp.reflect."][self.random.usize(..2)];
+            let policy = if topic.ends_with('.') { "prefix" } else { "exact" };
+            let request = self.request();
+            self.send(session, &json!([32, request, {"match": policy}, topic]), oracle);
+        }
+        for _ in 0..self.random.usize(2..5) {
+            let is_end = is_definition && self.random.bool();
+            let value = if is_end { json!(null) } else { json!({"tag": oracle.next_tag()}) };
+            let request = self.request();
+            self.send(session, &json!([48, request, {}, write, [subject, value]]), oracle);
+        }
+        let request = self.request();
+        self.send(session, &json!([48, request, {}, read, [subject]]), oracle);
     }
 }

@@ -134,6 +134,7 @@ impl Oracle {
         let (pattern, asked_at) = (asked.pattern, asked.at);
         let id = message[2].as_u64().filter(|id| (1..=ID_MAX).contains(id)).ok_or("id out of range")?;
         let since = self.step;
+        self.subscribed_again(session, id, &pattern);
         let entry = &mut self.sessions[session];
         if let Some(known) = entry.memberships.get_mut(&id) {
             if retained.is_some() {
@@ -171,6 +172,7 @@ impl Oracle {
         match self.sessions[session].memberships.remove(&id) {
             Some(_) => Ok(()),
             None if self.was_lost(Taken::Subscription, session, id) => Ok(()),
+            None if !self.can_lose(session, Taken::Subscription) => Ok(()),
             None => Err("there was no such subscription".into()),
         }
     }
@@ -308,7 +310,8 @@ impl Oracle {
 
     pub(super) fn hold(&mut self, session: SessionNo, pattern: Pattern, invoke: String) -> usize {
         let realm = self.sessions[session].realm.clone();
-        self.holds.push(Hold { session, realm, pattern, invoke, from: self.step, until: None });
+        let (from, until) = (self.step, None);
+        self.holds.push(Hold { session, realm, pattern, invoke, forwards_timeout: false, from, until });
         self.holds.len() - 1
     }
 }

@@ -35,18 +35,20 @@ pub(super) struct Call {
     pub(super) caller: SessionNo,
     pub(super) procedure: String,
     pub(super) sent_at: Step,
-    is_valid: bool,
+    pub(super) is_valid: bool,
     is_permitted: bool,
     padding: usize,
     /// Who was invoked for it last.
     callee: Option<SessionNo>,
     /// What that callee has answered for good.
-    answer: Option<Answer>,
+    pub(super) answer: Option<Answer>,
+    /// When that callee was told how long the call may take, and so looks after it.
+    pub(super) forwarded_at: Option<Step>,
     /// By which of the callee's registrations, and its pattern.
     taken: Option<(u64, Pattern)>,
     /// Who has been invoked for it before, in vain.
     tried: Vec<SessionNo>,
-    wants_progress: bool,
+    pub(super) wants_progress: bool,
     /// Progressive results received.
     pub(super) progress: u64,
     /// Its caller has sent CANCEL.
@@ -89,12 +91,20 @@ impl Oracle {
         } else {
             Pending::Refused
         };
-        if let Pending::Register(_, hold, ..) = pending
-            && message[2]["force_reregister"] == true
-        {
-            self.takes_over(session, hold);
+        if let Pending::Register(_, hold, ..) = pending {
+            self.holds[hold].forwards_timeout = message[2]["forward_timeout"] == true;
+            if message[2]["force_reregister"] == true {
+                self.takes_over(session, hold);
+            }
         }
         self.sessions[session].pending.insert((code::REGISTER, request), pending);
+    }
+
+    /// The pattern by which an invocation came, while its callee serves it.
+    pub(crate) fn pattern_served(&self, session: SessionNo, invocation: u64) -> Option<Pattern> {
+        let registration = self.sessions[session].invocations.get(&invocation)?.registration;
+        let registration = self.sessions[session].registrations.get(&registration)?;
+        Some(registration.pattern.clone())
     }
 
     pub(super) fn unregister(&mut self, session: SessionNo, request: u64, message: &Value) {
@@ -113,6 +123,9 @@ impl Oracle {
         let exact = Pattern { policy: Policy::Exact, uri: procedure.clone() };
         let number = self.calls.len();
         let permit = self.permit(session, Action::Call, &exact);
+        if message[2]["runmode"] == "all" {
+            self.groups.begin(number);
+        }
         if is_valid_pattern(&exact) {
             self.wants(session, code::CALL, request, vec![(Action::Call, exact.clone())]);
         }
@@ -125,6 +138,7 @@ impl Oracle {
             padding: padding_of(&message[4]),
             callee: None,
             answer: None,
+            forwarded_at: None,
             taken: None,
             tried: Vec::new(),
             wants_progress: message[2]["receive_progress"] == true,
@@ -149,7 +163,11 @@ impl Oracle {
         {
             invocation.yielded += 1;
             let call = invocation.call;
-            self.renew_time(call);
+            if self.groups.has(call) {
+                self.groups.yielded(call, session, self.times.now());
+            } else {
+                self.renew_time(call);
+            }
         }
     }
 
@@ -158,6 +176,7 @@ impl Oracle {
         if let Some(invocation) = self.sessions[session].invocations.get_mut(&invocation)
             && !std::mem::replace(&mut invocation.is_answered, true)
         {
+            self.groups.answered(invocation.call, session, answer, self.times.now());
             let call = &mut self.calls[invocation.call];
             if call.callee == Some(session) {
                 call.answer = Some(answer);
@@ -195,6 +214,7 @@ impl Oracle {
             return Err("the pattern is not valid".into());
         };
         let id = message[2].as_u64().filter(|id| (1..=ID_MAX).contains(id)).ok_or("id out of range")?;
+        self.registered_again(session, id);
         let realm = &self.sessions[session].realm;
         let invoke = &self.holds[hold].invoke;
         let taken = self.stable(realm, Step::MAX, session).find(|(other, registration)| {
@@ -253,7 +273,8 @@ impl Oracle {
     pub(super) fn unregistered(&mut self, session: SessionNo, pending: Pending) -> Verdict {
         let Pending::Unregister(id) = pending else { return Err("not asked for".into()) };
         let registration = self.sessions[session].registrations.remove(&id);
-        if registration.is_none() && self.was_lost(Taken::Registration, session, id) {
+        let may_be_lost = !self.can_lose(session, Taken::Registration);
+        if registration.is_none() && (self.was_lost(Taken::Registration, session, id) || may_be_lost) {
             return Ok(());
         }
         let registration = registration.ok_or("there was no such registration")?;
@@ -278,14 +299,14 @@ impl Oracle {
         }
         entry.last_invocation = id;
         let registration = message[2].as_u64().ok_or("no registration id")?;
-        if let Some(before) = call.callee.replace(session) {
+        let is_group = self.groups.has(number);
+        if !is_group && let Some(before) = call.callee.replace(session) {
             if call.answer.take() != Some(Answer::Unavailable) || call.progress > 0 {
                 return Err("the call has been invoked before".into());
             }
             call.tried.push(before);
-            // (Who registers anew is available anew.)
             let mut before = entry.invocations.values();
-            if before.any(|before| before.call == number && before.registration == registration) {
+            if before.any(|before| before.call == number) {
                 return Err("it has said that it is not available".into());
             }
         }
@@ -304,7 +325,22 @@ impl Oracle {
         self.judge_choice(session, number, registration, named)?;
         let taken = &self.sessions[session].registrations[&registration];
         let (pattern, concurrency) = (taken.pattern.clone(), taken.concurrency);
-        self.calls[number].taken = Some((registration, pattern));
+        // What it was registered with before counts for calls that were on their way.
+        let before = self.holds.iter().any(|hold| {
+            hold.session == session
+                && hold.pattern == pattern
+                && hold.forwards_timeout != self.holds[taken.hold].forwards_timeout
+                && hold.until.is_none_or(|until| until > self.calls[number].sent_at)
+        });
+        let is_told = !message[3]["timeout"].is_null();
+        let forwards = if before { is_told } else { self.holds[taken.hold].forwards_timeout };
+        self.judge_forwarded(number, forwards, &message[3]["timeout"])?;
+        if is_group {
+            self.group_invoked(session, number, registration)?;
+        } else {
+            self.calls[number].taken = Some((registration, pattern));
+            self.calls[number].forwarded_at = is_told.then_some(self.step);
+        }
         self.check_concurrency(session, registration, concurrency)?;
         // A call that was elsewhere, or waited for its callee, counts from when it was released.
         let is_delayed = is_rerouted || concurrency.is_some();
@@ -378,6 +414,9 @@ impl Oracle {
         self.summary.answers += 1;
         let call = &mut self.calls[number];
         call.is_over = true;
+        if self.groups.has(number) {
+            return self.group_result(number, message);
+        }
         if message[3][0].as_u64() != Some(number as u64) {
             return Err("the result of another call".into());
         }
@@ -415,6 +454,9 @@ impl Oracle {
     pub(super) fn call_failed(&mut self, _: SessionNo, number: usize, uri: &str, message: &Value) -> Verdict {
         self.summary.answers += 1;
         self.calls[number].is_over = true;
+        if self.groups.has(number) {
+            return self.group_failed(number, uri);
+        }
         let call = &self.calls[number];
         match uri {
             "wamp.error.invalid_uri" if !call.is_valid => Ok(()),
@@ -466,7 +508,7 @@ impl Oracle {
     }
 
     /// A call was told that there is no procedure: nobody may be known to serve it.
-    fn not_found(&mut self, number: usize) -> Verdict {
+    pub(super) fn not_found(&mut self, number: usize) -> Verdict {
         let call = &self.calls[number];
         if let Some(callee) = call.callee {
             return Err(format!("s{callee} has been invoked"));

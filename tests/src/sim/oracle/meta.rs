@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use wampline_routing::authorization::Action;
 
+use super::removal::Taken;
 use super::{Membership, Oracle, Pending, Session, SessionNo, State, Step, Verdict};
 use crate::sim::pool::Policy;
 
@@ -185,8 +186,13 @@ impl Oracle {
         arguments: &Value,
     ) -> Verdict {
         self.summary.meta_events += 1;
-        if topic.starts_with("wamp.reflect.") {
-            return self.told_of_definition(session, membership, arguments);
+        if self.may_be_gone((Taken::Subscription, session, membership)) {
+            return Ok(()); // It may have missed what was told meanwhile.
+        }
+        match topic {
+            "wamp.reflect.on_define" => return self.told_of_definition(session, membership, arguments),
+            "wamp.reflect.on_undefine" => return self.told_of_end(session, membership, arguments),
+            _ => {}
         }
         let membership =
             self.sessions[session].memberships.get_mut(&membership).ok_or("no such membership")?;

@@ -7,12 +7,13 @@
 //!
 //! `broker.rs`, `retained.rs`, `dealer.rs` and `meta.rs` judge messages as they come; beside them are `chunks.rs` and `time.rs` (calls in chunks; their
 //! timeouts), `removal.rs` and `takeover.rs` (what is taken away, and by force), and `details.rs` (what is written of sessions and URIs).
-//! `rest.rs` judges what has not come when nothing moves any more.
+//! `group.rs` knows calls to all callees. `rest.rs` judges what has not come when nothing moves any more.
 
 mod broker;
 mod chunks;
 mod dealer;
 mod details;
+mod group;
 mod meta;
 mod permission;
 mod removal;
@@ -32,6 +33,7 @@ use broker::{Asked, Membership, Publication};
 use chunks::Chunks;
 use dealer::{Answer, Call, Invocation, Registration};
 use details::Details;
+use group::Groups;
 use meta::{Ask, Will};
 use permission::{Question, Wanted};
 use removal::{Removals, Taken};
@@ -54,6 +56,7 @@ pub(crate) struct Oracle {
     calls: Vec<Call>,
     chunks: Chunks,
     times: Times,
+    groups: Groups,
     removals: Removals,
     takeovers: Takeovers,
     details: Details,
@@ -102,6 +105,8 @@ pub(crate) struct Session {
     pub(crate) ending_at: Option<Step>,
     /// It has announced that it can be interrupted.
     can_cancel: bool,
+    /// It has announced that it can be told of what is taken from it: of subscriptions, of registrations.
+    can_lose: (bool, bool),
     /// It has broken the protocol and must be told so.
     pub(crate) violated: bool,
     goodbye_sent: bool,
@@ -149,6 +154,8 @@ struct Hold {
     pattern: Pattern,
     /// How callees are picked.
     invoke: String,
+    /// The callee looks after timeouts.
+    forwards_timeout: bool,
     from: Step,
     until: Option<Step>,
 }
@@ -190,6 +197,7 @@ impl Oracle {
             calls: Vec::new(),
             chunks: Chunks::default(),
             times: Times::default(),
+            groups: Groups::default(),
             removals: Removals::default(),
             takeovers: Takeovers::default(),
             details: Details::default(),
@@ -220,7 +228,7 @@ impl Oracle {
     }
 
     /// A client sends HELLO.
-    pub(crate) fn hello(&mut self, realm: &str, can_cancel: bool) -> SessionNo {
+    pub(crate) fn hello(&mut self, realm: &str, can_cancel: bool, can_lose: (bool, bool)) -> SessionNo {
         self.step += 1;
         self.sessions.push(Session {
             realm: realm.into(),
@@ -236,6 +244,7 @@ impl Oracle {
             is_killed: false,
             ending_at: None,
             can_cancel,
+            can_lose,
             violated: false,
             goodbye_sent: false,
             is_settled: false,
@@ -414,7 +423,12 @@ impl Oracle {
                 else {
                     return Err("progress of nothing, or after the end".into());
                 };
-                self.progress(*call, message)
+                let call = *call;
+                if self.groups.has(call) {
+                    self.group_progress(call, message)
+                } else {
+                    self.progress(call, message)
+                }
             }
             (code::RESULT, _) => {
                 let pending = self.done(session, code::CALL, request)?;

@@ -14,6 +14,8 @@ pub(super) struct Wanted {
     /// The authorizer may be asked before it is known.
     may_fail: bool,
     about: Vec<(Action, String)>,
+    /// Those of them that the authorizer is asked about.
+    asked: Vec<(Action, String)>,
     sent_at: Step,
     /// In nanoseconds.
     sent_on: u64,
@@ -77,10 +79,13 @@ impl Oracle {
         }
         let permits: Vec<Permit> =
             about.iter().map(|(action, pattern)| self.permit(session, *action, pattern)).collect();
-        let may_fail = permits.iter().any(|permit| matches!(permit, Permit::Asked(_)));
+        let is_asked = |permit: &Permit| matches!(permit, Permit::Asked(_));
+        let may_fail = permits.iter().any(is_asked);
+        let asked = about.iter().zip(&permits).filter(|(_, permit)| is_asked(permit));
+        let asked = asked.map(|((action, pattern), _)| (*action, pattern.uri.clone())).collect();
         let permit = permits.into_iter().fold(Permit::Yes, Permit::and);
         let about = about.into_iter().map(|(action, pattern)| (action, pattern.uri)).collect();
-        let wanted = Wanted { permit, may_fail, about, sent_at: self.step, sent_on: self.now };
+        let wanted = Wanted { permit, may_fail, about, asked, sent_at: self.step, sent_on: self.now };
         self.sessions[session].wanted.insert((kind, request), wanted);
     }
 
@@ -88,6 +93,19 @@ impl Oracle {
     pub(super) fn judge_done(&mut self, session: SessionNo, kind: u64, request: u64) -> Verdict {
         let Some(wanted) = self.sessions[session].wanted.remove(&(kind, request)) else { return Ok(()) };
         self.summary.permitted += u64::from(wanted.permit == Permit::Asked(true));
+        let (entry, is_by_role) = (&self.sessions[session], self.model().is_some_and(Model::is_by_role));
+        for (action, uri) in &wanted.asked {
+            let is_about = |about: &Question| {
+                about.action == *action
+                    && about.uri == *uri
+                    && Some(&*about.role) == entry.role
+                    && (is_by_role || Some(about.session) == entry.id)
+            };
+            let questions = self.sessions.iter().flat_map(|guard| guard.questions.values());
+            if !questions.into_iter().any(is_about) {
+                return Err(format!("nobody was asked whether it may {action:?} {uri}"));
+            }
+        }
         if wanted.permit.may() { Ok(()) } else { Err(format!("it is not permitted: {wanted:?}")) }
     }
 

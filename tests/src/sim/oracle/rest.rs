@@ -27,6 +27,7 @@ impl Oracle {
             self.check_events(n, session)?;
             self.check_told(n, session)?;
             self.check_definitions(n, session)?;
+            self.check_ends(n, session)?;
             self.check_wills(n, session)?;
         }
         self.check_removals()?;

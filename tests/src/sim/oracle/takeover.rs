@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::removal::Taken;
 use super::{Hold, Oracle, Pending, SessionNo, State, Step, Verdict};
-use crate::sim::pool::Pattern;
+use crate::sim::pool::{Pattern, URIS};
 
 #[derive(Default)]
 pub(super) struct Takeovers {
@@ -11,7 +12,12 @@ pub(super) struct Takeovers {
     forces: Vec<Force>,
     /// Since when a procedure of a realm is served without a gap, whoever serves it.
     served: BTreeMap<(String, Pattern), Step>,
+    /// What somebody has just taken, or tries to take, in which realm; for this long.
+    contested: Option<(String, &'static str, Step)>,
 }
+
+/// For how many messages what was taken is worth calling.
+const CONTESTED_STEPS: Step = 60;
 
 struct Force {
     hold: usize,
@@ -26,6 +32,9 @@ impl Oracle {
         let step = self.step;
         self.takeovers.forces.push(Force { hold, until: None, is_refused: false });
         let (realm, pattern) = self.served_by(hold);
+        if let Some(uri) = URIS.iter().find(|uri| pattern.matches(uri)) {
+            self.takeovers.contested = Some((realm.clone(), uri, step + CONTESTED_STEPS));
+        }
         let others =
             self.sessions.iter_mut().enumerate().filter(|(n, other)| *n != session && other.realm == realm);
         for registration in others.flat_map(|(_, other)| other.registrations.values_mut()) {
@@ -37,6 +46,12 @@ impl Oracle {
         own.filter(|own| own.pattern == pattern).for_each(|own| {
             own.ending_at.get_or_insert(step);
         });
+    }
+
+    /// A procedure of a session's realm that changes hands: calls find it served all the while.
+    pub(crate) fn contested(&self, session: SessionNo) -> Option<&'static str> {
+        let (realm, uri, until) = self.takeovers.contested.as_ref()?;
+        (*realm == self.sessions[session].realm && self.step < *until).then_some(*uri)
     }
 
     /// Whether what was asked for with a REGISTER may be taken over, or have been, by another one.
@@ -112,8 +127,12 @@ impl Oracle {
     /// At rest: nobody has what was taken over before.
     pub(super) fn check_takeovers(&mut self) -> Verdict {
         for force in std::mem::take(&mut self.takeovers.forces) {
+            if force.is_refused {
+                continue;
+            }
+            self.resolve_untold_takeover(&force);
             let Hold { session, realm, pattern, from, .. } = &self.holds[force.hold];
-            if force.until.is_none() || force.is_refused {
+            if force.until.is_none() {
                 continue;
             }
             let open = self.sessions.iter().enumerate().filter(|(n, other)| {
@@ -121,6 +140,7 @@ impl Oracle {
                     && other.realm == *realm
                     && other.state == State::Open
                     && other.ending_at.is_none()
+                    && self.can_lose(*n, Taken::Registration)
             });
             for (n, other) in open {
                 let mut registrations = other.registrations.values();
@@ -132,6 +152,34 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// What was taken over from sessions that cannot be told.
+    fn resolve_untold_takeover(&mut self, force: &Force) {
+        let Hold { realm, pattern, from, .. } = &self.holds[force.hold];
+        let (mut lost, mut unsure) = (Vec::new(), Vec::new());
+        for (n, other) in self.sessions.iter().enumerate() {
+            if other.realm != *realm || self.can_lose(n, Taken::Registration) {
+                continue;
+            }
+            for (id, registration) in &other.registrations {
+                if registration.pattern != *pattern || registration.hold == force.hold {
+                    continue;
+                }
+                let asked_at = self.holds[registration.hold].from;
+                if force.until.is_some() && registration.since < *from {
+                    lost.push((Taken::Registration, n, *id));
+                } else if force.until.is_none_or(|until| asked_at < until) {
+                    unsure.push((n, *id));
+                }
+            }
+        }
+        for item in lost {
+            self.lose_untold(item);
+        }
+        for (n, id) in unsure {
+            self.is_unsure_of(n, id);
+        }
     }
 
     fn served_by(&self, hold: usize) -> (String, Pattern) {
