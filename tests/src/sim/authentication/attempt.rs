@@ -33,6 +33,8 @@ pub(super) struct Attempt {
     pub(super) end: Option<End>,
     /// The client has given up, or broken the protocol: nothing is owed.
     pub(super) is_given_up: bool,
+    /// The client has broken the protocol, and the router has not yet ended the connection.
+    pub(super) must_end: bool,
 }
 
 /// What an authenticator says of a principal.
@@ -121,6 +123,9 @@ impl Attempt {
 
     /// Everything has arrived that can.
     pub(super) fn check_at_rest(&self, now: u64) -> Result<(), String> {
+        if self.must_end {
+            return Err(format!("at rest: it has authenticated twice and goes on: {self:?}"));
+        }
         if self.end.is_some() || self.is_given_up {
             return Ok(());
         }

@@ -64,6 +64,7 @@ impl Client {
                 0 => self.disconnect(world, ledger),
                 1 => self.give_up(&json!([3, {}, "wamp.error.canceled"]), world, ledger),
                 2 => self.give_up(&json!([32, 1, {}, "a.b"]), world, ledger),
+                4..=6 => self.authenticate_twice(world, ledger),
                 3 => self.give_up(&json!([1, "realm1", {"roles": {"caller": {}}}]), world, ledger),
                 _ => {}
             },
@@ -120,6 +121,7 @@ impl Client {
         ledger.note(world.now, || format!("client {number} disconnects"));
         if let Some(attempt) = self.attempt.take() {
             ledger.attempts[attempt].is_given_up = true;
+            ledger.attempts[attempt].must_end = false;
         }
         self.phase = Phase::Outside;
     }
@@ -154,6 +156,7 @@ impl Client {
             passed_on: 0,
             end: None,
             is_given_up: false,
+            must_end: false,
         });
         self.attempt = Some(number);
         let (client, methods) = (self.number, json!(["no such method", method]));
@@ -188,6 +191,15 @@ impl Client {
         self.phase = Phase::Waiting;
     }
 
+    /// AUTHENTICATE that nobody has asked for.
+    fn authenticate_twice(&mut self, world: &World, ledger: &mut Ledger) {
+        let Some(attempt) = self.attempt else { return };
+        if ledger.attempts[attempt].authenticated_at.is_some() {
+            self.give_up(&json!([5, SECRET, {}]), world, ledger);
+            ledger.attempts[attempt].must_end = true;
+        }
+    }
+
     /// Says something after which nothing good can come.
     fn give_up(&mut self, message: &Value, world: &World, ledger: &mut Ledger) {
         let number = self.number;
@@ -204,6 +216,7 @@ impl Client {
             (Some(code), Some(attempt)) if attempt.is_given_up => {
                 if code == 3 {
                     self.phase = Phase::Silent;
+                    attempt.must_end = false;
                 }
                 Ok(())
             }
@@ -247,6 +260,7 @@ impl Client {
         let Some(attempt) = self.attempt.take().map(|attempt| &mut ledger.attempts[attempt]) else {
             return Ok(());
         };
+        attempt.must_end = false;
         let is_owed = attempt.end.is_none() && !attempt.is_given_up;
         if is_owed && !may_turn_away {
             return Err(format!("client {number} was closed without a word in {phase:?}: {attempt:?}"));

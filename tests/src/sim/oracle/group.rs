@@ -108,7 +108,7 @@ impl Oracle {
     /// RESULT: the list of all answers.
     pub(super) fn group_result(&mut self, number: usize, message: &Value) -> Verdict {
         self.summary.groups += 1;
-        let mut listed = Vec::new();
+        let (mut listed, mut yielded) = (Vec::new(), Vec::new());
         for entry in message[3].as_array().ok_or("not a list")? {
             let (id, is_final) = self.judge_entry(number, entry)?;
             if !is_final || listed.contains(&id) {
@@ -117,6 +117,10 @@ impl Oracle {
                 ));
             }
             listed.push(id);
+            // (Who has left may have answered, and nothing of that has arrived.)
+            if entry["error"].is_null() {
+                yielded.push(id);
+            }
         }
         let is_listed = |callee: SessionNo| self.sessions[callee].id.is_some_and(|id| listed.contains(&id));
         let (call, group) = (&self.calls[number], &self.groups.by_call[&number]);
@@ -124,7 +128,7 @@ impl Oracle {
             return Err(format!("the answers of {:?} have been reported", group.reported));
         }
         for (callee, member) in &group.members {
-            let has_yielded = matches!(member.answer, Some((Answer::Result, _)));
+            let has_yielded = self.sessions[*callee].id.is_some_and(|id| yielded.contains(&id));
             if !is_listed(*callee) {
                 return Err(format!("s{callee} was invoked and is not listed"));
             }
