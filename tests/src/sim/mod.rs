@@ -303,7 +303,7 @@ impl Simulation {
                 continue; // Who has much to read is not listened to.
             }
             // What waits for a permission is not on its way yet, and its time has not begun.
-            let is_known = !self.oracle.has_questions();
+            let is_known = !self.is_asking();
             if is_known {
                 self.oracle.check_chunks()?;
             }
@@ -320,11 +320,11 @@ impl Simulation {
                 moved |= actor.finish_streams(&mut self.world, &mut self.oracle);
                 moved |= actor.answer_all(&mut self.world, &mut self.oracle);
             }
-            if !moved && !self.oracle.has_questions() {
+            if !moved && !self.is_asking() {
                 break;
             }
             if !moved {
-                // Whoever does not answer at all is given up.
+                // Whoever does not answer at all is given up, and who cannot be asked because it waits for its caller.
                 self.world.advance(AUTHORIZER_TIMEOUT)?;
                 self.oracle.now = self.world.now;
                 self.oracle.give_up_questions();
@@ -336,12 +336,20 @@ impl Simulation {
         Ok(())
     }
 
+    /// Whether something waits for an authorizer, also for one that has not been invoked because it is busy.
+    fn is_asking(&self) -> bool {
+        self.oracle.has_questions() || self.residue("questions to authorizers: ") > 0
+    }
+
+    /// How much of something all shards have.
+    fn residue(&self, what: &str) -> u64 {
+        let lines = self.world.shards.iter().flat_map(|shard| shard.residue());
+        lines.filter_map(|line| line.strip_prefix(what)?.parse::<u64>().ok()).sum()
+    }
+
     /// What a callee's shard remembers of a call goes with the call, also when nobody answers it.
     fn check_stubs(&self) -> Result<(), String> {
-        let count = |what: &str| -> u64 {
-            let lines = self.world.shards.iter().flat_map(|shard| shard.residue());
-            lines.filter_map(|line| line.strip_prefix(what)?.parse::<u64>().ok()).sum()
-        };
+        let count = |what: &str| self.residue(what);
         // (A call to all callees waits itself and for each of them.)
         let calls = count("calls: ") - count("calls to all callees: ");
         let stubs = count("stubs: ") + count("calls that wait for a callee: ");
