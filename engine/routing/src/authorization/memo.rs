@@ -265,11 +265,11 @@ mod tests {
             assert_eq!(decide(&mut memo, &"a".repeat(URI_BYTES_MAX)), ALLOWED);
         }
         assert_eq!(memo.capacity(), SLOTS_MIN, "one decision drives out no other");
-        for n in 0..10 * SLOTS_MAX {
+        for n in 0..if cfg!(miri) { 200 } else { 10 * SLOTS_MAX } {
             assert_eq!(decide(&mut memo, &format!("a{n}")), ALLOWED);
             assert_eq!(decide(&mut memo, &format!("b{n}")), Verdict::Denied);
         }
-        assert_eq!(memo.capacity(), SLOTS_MAX);
+        assert!(cfg!(miri) || memo.capacity() == SLOTS_MAX);
         let octets: usize = memo.slots.iter().map(|slot| slot.uri.capacity() + size_of::<Slot>()).sum();
         assert!(octets < 2_300_000, "{octets}");
     }

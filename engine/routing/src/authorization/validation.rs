@@ -158,7 +158,8 @@ impl<'de> Visitor<'de> for UniqueVisitor {
     }
 }
 
-#[cfg(test)]
+// (Miri takes minutes for one schema, and there is no unsafe code of ours in it.)
+#[cfg(all(test, not(miri)))]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use wampline_wire::{Dict, List, PayloadBuf, Value as Wamp};
