@@ -1,8 +1,9 @@
 //! Payloads that rules want to be validated ([`Validation`]): looked at before anything is routed, on the shard of the session that
 //! calls or publishes, and results on the caller's shard before it has them.
 //!
-//! Without such rules nothing here is looked at but a bit of the session's role. With them a CALL and a PUBLISH of the role take
-//! another look at its rules, and what matches one with a schema takes transcoding, parsing and judging it.
+//! Without such rules nothing here is looked at but a bit of the session's role. With them a PUBLISH of the role takes another look
+//! at its rules and a CALL two (what is sent, what comes back), and what matches one with a schema takes transcoding, parsing and
+//! judging it.
 //!
 //! Invariants: a payload that cannot be looked at (opaque, longer than may be, without a form in JSON) is refused like one that is not
 //! valid; no way around: chunks of progressive calls, testaments and progressive results are judged too.
